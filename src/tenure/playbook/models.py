@@ -1,0 +1,289 @@
+"""The playbook: what is keyed, where each key comes from, and how the stores are reached."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, field_validator, model_validator
+
+from tenure.playbook.base import (
+    Frozen,
+    PlaybookPath,
+    Problems,
+    Seconds,
+    SettingText,
+    Text,
+    Where,
+    problem,
+)
+from tenure.playbook.policy import Assign, Defaults, Policy
+from tenure.playbook.rules import CollectionRule, NodeRule, RelationshipRule, Rule, TableRule
+from tenure.playbook.sentinels import BIGINT_MAX, BIGINT_MIN, Sentinels, TenantType
+from tenure.playbook.sources import Constant
+
+_NEO4J_SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
+
+
+class Registry(Frozen):
+    """The table and column that list the tenants that exist."""
+
+    table: Text
+    column: Text
+
+
+def _without_nulls(value: Any) -> Any:
+    # Null always means "no tenant yet"; naming it is harmless.
+    return [item for item in value if item is not None] if isinstance(value, list | tuple) else value
+
+
+Untagged = Annotated[str, Field(strict=True)] | Annotated[int, Field(strict=True)]
+
+
+class Tenant(Frozen):
+    """The tenant key: its name in all stores, its type, and where the tenants are listed."""
+
+    key: Annotated[Text, Field(max_length=63)] = "project_id"
+    type: TenantType = "text"
+    registry: Registry
+    aliases: PlaybookPath | None = None
+    untagged: Annotated[
+        tuple[Untagged, ...], BeforeValidator(_without_nulls, json_schema_input_type=list[str | int | None])
+    ] = ()
+
+    @property
+    def sentinels(self) -> Sentinels:
+        """The reserved tenants of this key type."""
+        return Sentinels.for_type(self.type)
+
+    @field_validator("key")
+    @classmethod
+    def _plain_key(cls, value: str) -> str:
+        if any(character in value for character in ".[]\"'`") or len(value.encode()) > 63:
+            raise problem(
+                f"{value!r} cannot be a key in all three stores.",
+                "Use a name without dots, brackets and quotes, of at most 63 bytes, such as project_id.",
+            )
+        return value
+
+
+class PostgresConnection(Frozen):
+    """How Postgres is reached: a URL or DSN, the role to take, settings for every session."""
+
+    url: SecretStr = Field(min_length=1)
+    role: Text | None = None
+    settings: dict[Text, SettingText] = Field(default_factory=dict)
+
+
+class Neo4jConnection(Frozen):
+    """How Neo4j is reached; an empty password means that the server asks for none."""
+
+    url: Text
+    user: Text = "neo4j"
+    password: SecretStr = SecretStr("")
+    database: Text = "neo4j"
+
+    @field_validator("url")
+    @classmethod
+    def _bolt(cls, value: str) -> str:
+        scheme, separator, host = value.partition("://")
+        if scheme not in _NEO4J_SCHEMES or not separator or not host:
+            raise problem(
+                "this is not the address of a Neo4j server.",
+                "Write bolt://HOST:7687 or neo4j://HOST:7687 (with +s for TLS), not the address of its web page.",
+            )
+        return value
+
+
+class QdrantConnection(Frozen):
+    """How Qdrant is reached; a *url* without a scheme is a local-mode directory."""
+
+    url: Text
+    api_key: SecretStr | None = None
+
+    @property
+    def directory(self) -> str | None:
+        """The local-mode directory as written (relative to the playbook), or None for a server."""
+        return None if "://" in self.url else self.url
+
+    @field_validator("api_key")
+    @classmethod
+    def _empty_is_none(cls, value: SecretStr | None) -> SecretStr | None:
+        # `${TENURE_QDRANT_API_KEY:-}` gives an empty text where none is set.
+        return value if value is not None and value.get_secret_value() else None
+
+
+class Connections(Frozen):
+    """The stores; Postgres is always needed, since the ledger lives there."""
+
+    postgres: PostgresConnection
+    neo4j: Neo4jConnection | None = None
+    qdrant: QdrantConnection | None = None
+
+
+class GraphRules(Frozen):
+    """Rules by label and by relationship type."""
+
+    nodes: dict[Text, NodeRule] = Field(default_factory=dict)
+    relationships: dict[Text, RelationshipRule] = Field(default_factory=dict)
+
+
+class RowSecurity(Frozen):
+    """Row-level security for the application's *role*, which names its tenant in *setting*."""
+
+    role: Text
+    setting: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*\.[A-Za-z_]\w*$")] = "app.project_id"
+    force: bool = True
+
+
+def _words(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return shlex.split(value)
+    except ValueError as error:
+        raise problem(f"the command cannot be read: {error}.", "Close its quotes, or write it as a list.") from None
+
+
+Command = Annotated[
+    tuple[Text, ...],
+    Field(min_length=1),
+    BeforeValidator(_words, json_schema_input_type=Annotated[str, Field(min_length=1)] | list[str]),
+]
+
+
+class Hooks(Frozen):
+    """Commands that stop and restart the application's writers at cutover, run without a shell in the playbook's
+    directory; each may take *timeout* seconds."""
+
+    fence: Command
+    unfence: Command
+    timeout: Seconds = 60.0
+
+
+_Count = Annotated[int, Field(ge=1, strict=True)]
+
+
+class Workers(Frozen):
+    """How many workers write to each store at once."""
+
+    postgres: _Count = 2
+    neo4j: _Count = 4
+    qdrant: _Count = 1
+
+
+class Limits(Frozen):
+    """How hard the run may press: milliseconds a batch, seconds of replication lag, workers per store."""
+
+    batch_ms: _Count = 300
+    replication_lag: Seconds = 10.0
+    workers: Workers = Workers()
+
+
+class Playbook(Frozen):
+    """The whole playbook; a store without a section is left alone."""
+
+    version: Literal[1]
+    tenant: Tenant
+    connections: Connections
+    defaults: Defaults = Defaults()
+    postgres: dict[Text, TableRule] | None = None
+    neo4j: GraphRules | None = None
+    qdrant: dict[Text, CollectionRule] | None = None
+    row_security: RowSecurity | None = None
+    hooks: Hooks | None = None
+    limits: Limits = Limits()
+
+    # Where the file is: hooks run there, local-mode directories are relative to it. Not part of the playbook's meaning.
+    _directory: Path = PrivateAttr(default=Path())
+
+    @property
+    def directory(self) -> Path:
+        """The directory of the playbook's file; the current one for a playbook built in code."""
+        return self._directory
+
+    def policy(self, rule: Rule) -> Policy:
+        """Return the policy of *rule* with the playbook's defaults filled in."""
+        return Policy(
+            unassigned=rule.unassigned or self.defaults.unassigned,
+            conflict=rule.conflict or self.defaults.conflict,
+            existing=rule.existing or self.defaults.existing,
+        )
+
+    def rules(self) -> Iterator[tuple[Where, Rule]]:
+        """Yield every rule with the keys that lead to it, such as ``("neo4j", "nodes", "Codigo")``."""
+        for name, table in (self.postgres or {}).items():
+            yield ("postgres", name), table
+        graph = self.neo4j or GraphRules()
+        for name, node in graph.nodes.items():
+            yield ("neo4j", "nodes", name), node
+        for name, relationship in graph.relationships.items():
+            yield ("neo4j", "relationships", name), relationship
+        for name, collection in (self.qdrant or {}).items():
+            yield ("qdrant", name), collection
+
+    def digest(self) -> str:
+        """Return the sha256 of what the playbook means: without connections and secrets, with the content of the
+        CSV files it names in place of their paths, so that it is the same on every machine."""
+        meaning = self.model_dump(mode="python", by_alias=True, exclude={"connections"})
+
+        def plain(value: Any) -> Any:
+            if isinstance(value, Path):
+                return {"sha256": hashlib.sha256(value.read_bytes()).hexdigest()}
+            raise TypeError(f"{type(value).__name__} has no canonical form")
+
+        text = json.dumps(meaning, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=plain)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Playbook:
+        problems = Problems()
+        for store in ("neo4j", "qdrant"):
+            if getattr(self, store) is not None and getattr(self.connections, store) is None:
+                problems.add(
+                    (store,),
+                    f"there are rules for {store}, but no connection.",
+                    f"Add `connections: {store}: {{url: ...}}`.",
+                )
+        if self.defaults.unassigned is not None:
+            self._check_assign(problems, ("defaults",), self.defaults)
+        for where, rule in self.rules():
+            self._check_assign(problems, where, rule)
+            for index, source in enumerate(rule.sources):
+                if isinstance(source, Constant):
+                    self._check_tenant(problems, (*where, *rule.where_source(index), "constant"), source.constant)
+        problems.raise_any()
+        return self
+
+    def _check_assign(self, problems: Problems, where: Where, owner: Rule | Defaults) -> None:
+        if isinstance(owner.unassigned, Assign):
+            self._check_tenant(problems, (*where, "unassigned", "assign"), owner.unassigned.tenant)
+
+    def _check_tenant(self, problems: Problems, where: Where, tenant: str) -> None:
+        found = tenant_problem(tenant, self.tenant.type)
+        if found is not None:
+            problems.add(where, *found)
+
+
+def tenant_problem(tenant: str, type: TenantType) -> tuple[str, str] | None:
+    """Return problem and remedy if *tenant* cannot be a tenant of *type*: reserved, or not written as the database
+    writes it; None if it can."""
+    if tenant in Sentinels.for_type(type):
+        return f"{tenant!r} is reserved by tenure.", "Name a tenant of the registry."
+    if type == "uuid":
+        try:
+            canonical = str(uuid.UUID(tenant))
+        except ValueError:
+            return f"{tenant!r} is not a uuid, and `tenant.type` is uuid.", "Name a tenant of the registry."
+        if canonical != tenant:
+            return f"{tenant!r} is not how Postgres writes this uuid.", f"Write {canonical}."
+    if type == "bigint":
+        number = int(tenant) if tenant.removeprefix("-").isascii() and tenant.removeprefix("-").isdigit() else None
+        if number is None or str(number) != tenant or not BIGINT_MIN <= number <= BIGINT_MAX:
+            return f"{tenant!r} is not a bigint, and `tenant.type` is bigint.", "Name a tenant of the registry."
+    return None
