@@ -7,7 +7,9 @@ TenureError                     exit code 1
 ├── RefusedError                3   a gate or a hazard stands in the way
 ├── LeaseHeldError              4   another runner holds the lease
 ├── StoreError                  5   a store could not be reached or broke
-│   └── StoreUnreachableError   5
+│   ├── StoreUnreachableError   5
+│   ├── ServerStartError        5   an embedded server did not start
+│   └── ServerDownloadError     5   an embedded server's files could not be had
 ├── PreflightError              1   the stores are not in a state to start from
 ├── OperationFailedError        1   an operation did less than it planned
 └── InterruptedRunError         130 stopped on request; resumable
@@ -91,3 +93,73 @@ class InterruptedRunError(TenureError):
     """Stopped on request after {operation}. `tenure apply` resumes where it stopped."""
 
     exit_code = 130
+
+
+class ServerStartError(StoreError):
+    """The embedded {server} did not start. {problem} {log}"""
+
+
+class ServerDownloadError(StoreError):
+    """The embedded {server} could not be had: {problem}. Its files come from {source}; check the connection (or a proxy
+    or mirror) and run the same command again: what was downloaded already is kept."""
+
+
+class LeaseLostError(TenureError):
+    """Another runner took the lease over while this one was away (stopped, asleep, or cut off); it steps back and
+    wrote nothing more. `tenure status` shows the other one."""
+
+    exit_code = 4
+
+
+class MigrationError(TenureError):
+    """The versioned SQL migrations could not be run: {problem} {remedy}"""
+
+
+class MigrationFolderError(MigrationError):
+    """{path}: {problem} {remedy}"""
+
+    exit_code = 2
+
+
+class MigrationFileError(MigrationError):
+    """{file}:{line}: {problem} {remedy}"""
+
+    exit_code = 2
+
+
+class MigrationParserMissingError(MigrationError, UsageError):
+    """Migrations are split into statements by the parser of Postgres, which is not installed. Install the extra:
+    `pip install 'tenure[migrations]'`."""
+
+
+class MigrationRefusedError(MigrationError, RefusedError):
+    """Refused, nothing was run: {problems}"""
+
+
+class MigrationLockedError(MigrationError, LeaseHeldError):
+    """Another runner is at work on the migrations of database {database}: {holder}. Wait for it or stop it."""
+
+
+class MigrationStatementError(MigrationError):
+    """{file}:{line}: statement {number} of {count} (line {statement_line}) failed: {problem} {kept}"""
+
+
+class MigrationLockTimeoutError(MigrationError):
+    """{file}:{line}: no lock within {lock_timeout_ms} ms in {attempts} attempts: {problem} {holders} {kept}"""
+
+
+class MigrationInvalidIndexError(MigrationError):
+    """{file}:{line}: index {index} on {table} is invalid: an earlier attempt to build it did not finish, so it costs
+    writes and serves no query. {problem} Remedy: `{remedy}`, then apply again. {kept}"""
+
+
+class MigrationHistoryError(MigrationError, StoreError):
+    """Postgres: {problem} {remedy}"""
+
+
+class MigrationConnectionLostError(MigrationError, StoreError):
+    """Postgres: the connection was lost while {file} ran: {problem}. {remedy}"""
+
+
+class MigrationInterruptedError(MigrationError, InterruptedRunError):
+    """Stopped on request in {file}. {kept}"""

@@ -1,0 +1,1 @@
+"""The example application, its data, and real servers to run it on."""
