@@ -163,3 +163,8 @@ class MigrationConnectionLostError(MigrationError, StoreError):
 
 class MigrationInterruptedError(MigrationError, InterruptedRunError):
     """Stopped on request in {file}. {kept}"""
+
+
+class AmbiguousNameError(PreflightError):
+    """{store} {object}: schemas {schemas} each have a table that is written like this, so a playbook could not say
+    which one it means. Rename one of them."""

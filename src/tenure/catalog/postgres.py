@@ -16,7 +16,8 @@ class Column(Value):
     """One column of a table.
 
     `nullable` is False only where a *validated* NOT NULL proves it (from Postgres 18 on one may be NOT VALID).
-    `base_type` is what a domain stands for, and `type` itself otherwise.
+    `base_type` is what a domain stands for, and `type` itself otherwise; `generation` the expression of a generated
+    column; `sequence` says that values come from one, by identity or by default; `collation` None is the type's own.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Column(Value):
     default: str | None = None
     identity: bool = False
     generated: Literal["", "stored", "virtual"] = ""
+    generation: str | None = None
     text_like: bool = False
     uuid_like: bool = False
     integer_like: bool = False
@@ -38,7 +40,8 @@ class Index(Value):
 
     `columns` are the key columns (None stands for an expression), `include` the others; `parts` is one text per key
     column as CREATE INDEX takes it, with collation, operator class and order where they are not the default;
-    `expressions` are the texts of the key columns that are expressions. `constraint` is the name of the constraint that
+    `expressions` are the texts of the key columns that are expressions; `options` are storage parameters
+    (`fillfactor=70`). `constraint` is the name of the constraint that
     owns the index, `parent` the index of the partitioned table it is attached to.
     """
 
@@ -57,6 +60,7 @@ class Index(Value):
     predicate: str | None = None
     expressions: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
     nulls_not_distinct: bool = False
     constraint: str | None = None
     constraint_definition: str | None = None
