@@ -1,0 +1,156 @@
+-- Named queries of the ledger: "-- name --" opens one, the line under it says what it is for.
+
+-- take_lease --
+-- Takes the lease when it is free or has run out; clock and decision are the database's, so skewed clients agree.
+UPDATE tenure.lease
+   SET token = %(token)s, holder = %(holder)s, heartbeat = clock_timestamp(),
+       expires = clock_timestamp() + make_interval(secs => %(seconds)s)
+ WHERE token IS NULL OR expires < clock_timestamp() OR token = %(token)s
+RETURNING token
+
+-- read_lease --
+-- Who holds the lease, and whether it still runs.
+SELECT token, holder, expires, expires > clock_timestamp() AS live FROM tenure.lease
+
+-- beat_lease --
+-- Prolongs the holder's lease; no row means that another took it over.
+UPDATE tenure.lease
+   SET heartbeat = clock_timestamp(), expires = clock_timestamp() + make_interval(secs => %(seconds)s)
+ WHERE token = %(token)s
+RETURNING token
+
+-- drop_lease --
+-- Gives the lease back.
+UPDATE tenure.lease SET token = NULL, holder = NULL, heartbeat = NULL, expires = NULL WHERE token = %(token)s
+
+-- insert_run --
+-- Records a plan as a run.
+INSERT INTO tenure.run (plan_hash, playbook_hash, plan) VALUES (%(plan_hash)s, %(playbook_hash)s, %(plan)s)
+RETURNING id
+
+-- latest_run --
+-- The run that apply resumes and status shows.
+SELECT id, plan_hash, playbook_hash, plan, state, reason, through, allowed, created_at, updated_at
+  FROM tenure.run ORDER BY id DESC LIMIT 1
+
+-- set_run_state --
+-- Moves a run along its transition table.
+UPDATE tenure.run
+   SET state = %(state)s, reason = %(reason)s, updated_at = clock_timestamp()
+ WHERE id = %(run)s
+
+-- set_run_target --
+-- Records how far the operator asked to go, and the hazards allowed by name.
+UPDATE tenure.run
+   SET through = %(through)s, updated_at = clock_timestamp(),
+       allowed = (SELECT coalesce(array_agg(DISTINCT a ORDER BY a), '{}') FROM unnest(allowed || %(allowed)s::text[]) a)
+ WHERE id = %(run)s
+
+-- upsert_operation --
+-- Adopts an operation of a plan; one that changed since (another digest) starts again, the rest keeps its state.
+INSERT INTO tenure.operation AS o (id, position, phase, store, object, kind, digest, body, planned)
+VALUES (%(id)s, %(position)s, %(phase)s, %(store)s, %(object)s, %(kind)s, %(digest)s, %(body)s, %(planned)s)
+ON CONFLICT (id) DO UPDATE
+   SET position = excluded.position, body = excluded.body, digest = excluded.digest,
+       state = CASE WHEN o.digest = excluded.digest THEN o.state ELSE 'planned' END,
+       started_at = CASE WHEN o.digest = excluded.digest THEN o.started_at END,
+       finished_at = CASE WHEN o.digest = excluded.digest THEN o.finished_at END
+
+-- forget_ranges --
+-- Ranges of operations that have to start again are planned anew.
+DELETE FROM tenure.range r USING tenure.operation o
+ WHERE o.id = r.operation AND o.state = 'planned' AND o.started_at IS NULL
+
+-- operations --
+-- All operations in order, with their counts.
+SELECT id, position, phase, store, object, kind, digest, body, state, planned, changed, left_over, note, attempts,
+       started_at, finished_at
+  FROM tenure.operation ORDER BY position, id
+
+-- start_operation --
+-- An attempt begins; the first one's start is kept.
+UPDATE tenure.operation
+   SET state = 'running', attempts = attempts + 1, started_at = coalesce(started_at, clock_timestamp()),
+       finished_at = NULL, note = ''
+ WHERE id = %(id)s
+
+-- plan_operation --
+-- The exact number of items, counted before the first write.
+UPDATE tenure.operation SET planned = %(planned)s WHERE id = %(id)s
+
+-- finish_operation --
+-- An operation ends; what it did adds up over attempts for short ones and comes from its ranges for long ones.
+UPDATE tenure.operation
+   SET state = %(state)s, changed = %(changed)s, left_over = %(left)s, note = %(note)s,
+       planned = coalesce(%(planned)s, planned), finished_at = clock_timestamp()
+ WHERE id = %(id)s
+
+-- insert_range --
+-- Persists a slice before any is worked on.
+INSERT INTO tenure.range (operation, number, bounds, planned)
+VALUES (%(operation)s, %(number)s, %(bounds)s, %(planned)s)
+ON CONFLICT DO NOTHING
+
+-- claim_range --
+-- Claims the next open range of an operation; one that a dead holder left is as good as a new one.
+UPDATE tenure.range r
+   SET token = %(token)s, state = 'running', updated_at = clock_timestamp()
+ WHERE (r.operation, r.number) = (
+       SELECT operation, number FROM tenure.range
+        WHERE operation = %(operation)s AND state <> 'done' AND token IS DISTINCT FROM %(token)s
+        ORDER BY number LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING operation, number, bounds, cursor
+
+-- advance_range --
+-- Moves the cursor; no row means that another holder claimed the range, and the caller must take its batch back.
+UPDATE tenure.range
+   SET cursor = %(cursor)s, state = CASE WHEN %(finished)s THEN 'done' ELSE 'running' END,
+       changed = changed + %(changed)s, seen = seen + %(seen)s, updated_at = clock_timestamp()
+ WHERE operation = %(operation)s AND number = %(number)s AND token = %(token)s
+RETURNING number
+
+-- release_ranges --
+-- A holder that stops in order frees what it had claimed.
+UPDATE tenure.range SET token = NULL WHERE token = %(token)s AND state <> 'done'
+
+-- range_totals --
+-- How far a ranged operation is.
+SELECT count(*) AS ranges, count(*) FILTER (WHERE state = 'done') AS done, coalesce(sum(planned), 0)::bigint AS planned,
+       coalesce(sum(changed), 0)::bigint AS changed, coalesce(sum(seen), 0)::bigint AS seen
+  FROM tenure.range WHERE operation = %(operation)s
+
+-- insert_event --
+-- What happened, for status and the report.
+INSERT INTO tenure.event (run, kind, object, detail) VALUES (%(run)s, %(kind)s, %(object)s, %(detail)s)
+
+-- quarantine_item --
+-- Lists a quarantined item once; a second finding keeps the first reason.
+INSERT INTO tenure.quarantine (store, object, item, reason) VALUES (%(store)s, %(object)s, %(item)s, %(reason)s)
+ON CONFLICT (store, object, item) DO NOTHING
+
+-- journal_item --
+-- Keeps a before-image.
+INSERT INTO tenure.journal (operation, store, object, item, before, after)
+VALUES (%(operation)s, %(store)s, %(object)s, %(item)s, %(before)s, %(after)s)
+
+-- baseline_put --
+-- Keeps the first baseline of a name; later ones compare with it.
+INSERT INTO tenure.baseline (name, object, body) VALUES (%(name)s, %(object)s, %(body)s)
+ON CONFLICT (name, object) DO NOTHING
+
+-- baseline_get --
+-- Reads one baseline.
+SELECT body FROM tenure.baseline WHERE name = %(name)s AND object = %(object)s
+
+-- control_get --
+-- Reads the limits and requests.
+SELECT name, value FROM tenure.control
+
+-- control_put --
+-- Sets a limit or a request.
+INSERT INTO tenure.control AS c (name, value) VALUES (%(name)s, %(value)s)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value, at = clock_timestamp()
+
+-- events --
+-- The events of a run, newest first.
+SELECT kind, object, detail, at FROM tenure.event WHERE run = %(run)s ORDER BY id DESC LIMIT %(limit)s

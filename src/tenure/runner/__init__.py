@@ -1,0 +1,1 @@
+"""Runs a plan: claims ranges, sizes batches, throttles, keeps the lease."""

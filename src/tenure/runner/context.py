@@ -1,0 +1,115 @@
+"""What the runner lends an operation while it runs."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from tenure.errors import InterruptedRunError, UsageError
+from tenure.values import TenantKey
+
+if TYPE_CHECKING:
+    from tenure.attribution.items import Lookups
+    from tenure.ledger import Ledger
+    from tenure.stores.neo4j import Neo4jStore
+    from tenure.stores.postgres import PostgresStore
+    from tenure.stores.qdrant import QdrantStore
+
+
+class Reporter(Protocol):
+    """Shows a person how far a run is. The CLI has one for terminals and one for plain lines."""
+
+    def start(self, operation: str, title: str, total: int | None) -> None:
+        """An operation begins; *total* items, where known."""
+
+    def advance(self, operation: str, items: int) -> None:
+        """*items* more are done."""
+
+    def note(self, operation: str, text: str) -> None:
+        """Something a person should see: waiting for a lock, a throttle, a retry."""
+
+    def finish(self, operation: str, text: str) -> None:
+        """The operation ended; *text* says how."""
+
+
+class SilentReporter:
+    """Shows nothing; for the library and the tests."""
+
+    def start(self, operation: str, title: str, total: int | None) -> None:
+        """Ignore."""
+
+    def advance(self, operation: str, items: int) -> None:
+        """Ignore."""
+
+    def note(self, operation: str, text: str) -> None:
+        """Ignore."""
+
+    def finish(self, operation: str, text: str) -> None:
+        """Ignore."""
+
+
+class StopSignal:
+    """A request to stop, set by a signal handler, a lost lease or a failed sibling; looked at between batches."""
+
+    def __init__(self) -> None:
+        """Start unset."""
+        self._event = threading.Event()
+        self.reason = ""
+
+    def set(self, reason: str) -> None:
+        """Ask everybody to stop after the batch in hand."""
+        self.reason = self.reason or reason
+        self._event.set()
+
+    def is_set(self) -> bool:
+        """Return whether somebody asked to stop."""
+        return self._event.is_set()
+
+    def check(self, operation: str) -> None:
+        """Errors: InterruptedRunError when somebody asked to stop."""
+        if self._event.is_set():
+            raise InterruptedRunError(operation=operation)
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep up to *seconds*; return at once, and True, when somebody asks to stop."""
+        return self._event.wait(seconds)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How hard to push: the time a batch should take (milliseconds) and the workers per store."""
+
+    batch_ms: int = 300
+    workers: dict[str, int] = field(default_factory=lambda: {"postgres": 2, "neo4j": 4, "qdrant": 1})
+
+
+@dataclass
+class Context:
+    """The stores, the ledger and the manners of one run. Operations get it in every verb and keep nothing of it."""
+
+    key: TenantKey
+    postgres: PostgresStore
+    ledger: Ledger
+    lookups: Lookups
+    neo4j_store: Neo4jStore | None = None
+    qdrant_store: QdrantStore | None = None
+    token: str = ""
+    run: int | None = None
+    limits: Limits = field(default_factory=Limits)
+    signal: StopSignal = field(default_factory=StopSignal)
+    reporter: Reporter = field(default_factory=SilentReporter)
+
+    @property
+    def neo4j(self) -> Neo4jStore:
+        """Return the graph. Errors: UsageError when the playbook has no connection for it."""
+        if self.neo4j_store is None:
+            raise UsageError(detail="The playbook has no Neo4j connection.")
+        return self.neo4j_store
+
+    @property
+    def qdrant(self) -> QdrantStore:
+        """Return the vector store. Errors: UsageError when the playbook has no connection for it."""
+        if self.qdrant_store is None:
+            raise UsageError(detail="The playbook has no Qdrant connection.")
+        return self.qdrant_store
