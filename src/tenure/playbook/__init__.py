@@ -1,5 +1,6 @@
 """The playbook: models, loading with positions, JSON Schema."""
 
+from tenure.playbook.load import LoadedPlaybook, load_playbook, open_playbook
 from tenure.playbook.models import (
     Connections,
     GraphRules,
@@ -15,6 +16,7 @@ from tenure.playbook.models import (
     Workers,
     tenant_problem,
 )
+from tenure.playbook.pairs import read_pairs
 from tenure.playbook.policy import (
     Assign,
     Conflict,
@@ -76,6 +78,7 @@ __all__ = [
     "KeepNull",
     "Kind",
     "Limits",
+    "LoadedPlaybook",
     "LostVectors",
     "Mapping",
     "MappingTable",
@@ -104,5 +107,8 @@ __all__ = [
     "TenantType",
     "Unassigned",
     "Workers",
+    "load_playbook",
+    "open_playbook",
+    "read_pairs",
     "tenant_problem",
 ]

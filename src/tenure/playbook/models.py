@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shlex
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    PrivateAttr,
+    SecretStr,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from tenure.playbook.base import (
     Frozen,
@@ -28,6 +39,7 @@ from tenure.playbook.sentinels import BIGINT_MAX, BIGINT_MIN, Sentinels, TenantT
 from tenure.playbook.sources import Constant
 
 _NEO4J_SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
+_HOST_AND_PORT = re.compile(r"[\w.\-\[\]:]+:\d+/?")
 
 
 class Registry(Frozen):
@@ -42,7 +54,13 @@ def _without_nulls(value: Any) -> Any:
     return [item for item in value if item is not None] if isinstance(value, list | tuple) else value
 
 
-Untagged = Annotated[str, Field(strict=True)] | Annotated[int, Field(strict=True)]
+def _untagged(value: Any) -> str | int:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise problem("this is neither text nor a whole number.", "Put the value in quotes.")
+    return value
+
+
+Untagged = Annotated[str | int, PlainValidator(_untagged, json_schema_input_type=str | int)]
 
 
 class Tenant(Frozen):
@@ -107,9 +125,20 @@ class QdrantConnection(Frozen):
     api_key: SecretStr | None = None
 
     @property
-    def directory(self) -> str | None:
-        """The local-mode directory as written (relative to the playbook), or None for a server."""
-        return None if "://" in self.url else self.url
+    def directory(self) -> Path | None:
+        """The local-mode directory, or None for a server."""
+        return None if "://" in self.url else Path(self.url)
+
+    @field_validator("url")
+    @classmethod
+    def _server_or_directory(cls, value: str, info: ValidationInfo) -> str:
+        if "://" in value:
+            return value
+        if _HOST_AND_PORT.fullmatch(value):
+            raise problem("this is the address of a server without a scheme.", "Write http:// or https:// before it.")
+        # The loader passes the playbook's directory, which paths are relative to.
+        directory: Path = (info.context or {}).get("directory") or Path()
+        return str(directory / Path(value).expanduser())
 
     @field_validator("api_key")
     @classmethod
@@ -166,7 +195,19 @@ class Hooks(Frozen):
     timeout: Seconds = 60.0
 
 
-_Count = Annotated[int, Field(ge=1, strict=True)]
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise problem("this is true or false, and should be a whole number.", "Write a number.")
+    return value
+
+
+# Numbers may come as text, out of `${NAME}`.
+_Count = Annotated[
+    int,
+    Field(ge=1),
+    BeforeValidator(_no_bool),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": r"^\d+$|\$\{"}]}),
+]
 
 
 class Workers(Frozen):

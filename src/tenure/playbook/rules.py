@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import uuid
 from string import Formatter
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, Tag, field_validator, model_validator
 
 from tenure.playbook import sources as s
-from tenure.playbook.base import Dotted, Frozen, Problems, Text, problem, split_dotted
+from tenure.playbook.base import Dotted, Frozen, Problems, Text, choose, problem, split_dotted, tag_by_key
 from tenure.playbook.policy import Conflict, Existing, Unassigned
 
 Kind = Literal["keyed", "shared", "exempt", "question"]
@@ -78,7 +78,18 @@ class Rule(Frozen):
 class Keep(Frozen):
     """A uniqueness that stays global, with the reason."""
 
+    tag: ClassVar[str] = "<keep>"
     keep: Text
+
+
+Uniqueness = Annotated[
+    Annotated[Literal["rescope"], Tag("<rescope>")] | Annotated[Keep, Tag(Keep.tag)],
+    choose(
+        lambda value: tag_by_key(value, ("keep",)),
+        "this is not a way to treat a uniqueness.",
+        "Write `rescope` or `{keep: REASON}`.",
+    ),
+]
 
 
 class TableRule(Rule):
@@ -87,7 +98,7 @@ class TableRule(Rule):
     needs_key: ClassVar[tuple[str, ...]] = (*Rule.needs_key, "unique", "references")
 
     tenant: s.TableTenant | None = None
-    unique: dict[Text, Literal["rescope"] | Keep] = Field(default_factory=dict)
+    unique: dict[Text, Uniqueness] = Field(default_factory=dict)
     references: dict[Text, Dotted] = Field(default_factory=dict)
     identity: Literal["surrogate", "natural"] | None = None
 
@@ -146,6 +157,7 @@ _NAMESPACES = {
 class Rekey(Frozen):
     """New point ids: uuid5 of *namespace* and the template *rekey*, filled from tenant, id and payload fields."""
 
+    tag: ClassVar[str] = "<rekey>"
     rekey: Text
     namespace: Text = "url"
 
@@ -187,6 +199,16 @@ class Rekey(Frozen):
         return value
 
 
+PointIds = Annotated[
+    Annotated[Literal["keep"], Tag("<keep>")] | Annotated[Rekey, Tag(Rekey.tag)],
+    choose(
+        lambda value: tag_by_key(value, ("rekey",)),
+        "this is not a way to treat point ids.",
+        "Write `keep` or `{rekey: TEMPLATE, namespace: url}`.",
+    ),
+]
+
+
 class LostVectors(Frozen):
     """Where the vector of an overwritten point can be had again, and the columns its payload is rebuilt from.
 
@@ -213,7 +235,7 @@ class CollectionRule(Rule):
     needs_key: ClassVar[tuple[str, ...]] = (*Rule.needs_key, "vectors", "alias")
 
     tenant: s.CollectionTenant | None = None
-    ids: Literal["keep"] | Rekey = "keep"
+    ids: PointIds = "keep"
     vectors: LostVectors | None = None
     alias: Text | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag
@@ -58,11 +59,24 @@ class MappingTable(Frozen):
     tenant: Text
 
 
+def _tag_mapping(value: Any) -> str | None:
+    if isinstance(value, str | Path):
+        return "<file>"
+    return "<table>" if isinstance(value, dict | MappingTable) else None
+
+
 class Mapping(Frozen):
     """The column *match* is looked up in a CSV file with header ``value,tenant``, or in a table."""
 
     tag: ClassVar[str] = "<mapping>"
-    mapping: PlaybookPath | MappingTable
+    mapping: Annotated[
+        Annotated[PlaybookPath, Tag("<file>")] | Annotated[MappingTable, Tag("<table>")],
+        choose(
+            _tag_mapping,
+            "this is not a mapping.",
+            "Write the path of a CSV file with the header value,tenant, or `{table: T, value: C, tenant: C}`.",
+        ),
+    ]
     match: Text
 
 
