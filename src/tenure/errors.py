@@ -10,6 +10,7 @@ TenureError                     exit code 1
 │   ├── StoreUnreachableError   5
 │   ├── ServerStartError        5   an embedded server did not start
 │   └── ServerDownloadError     5   an embedded server's files could not be had
+├── MigrationError              1   the versioned SQL migrations; a subclass for each cause, some with 2, 3, 4, 5, 130
 ├── PreflightError              1   the stores are not in a state to start from
 ├── OperationFailedError        1   an operation did less than it planned
 └── InterruptedRunError         130 stopped on request; resumable
