@@ -1,20 +1,16 @@
 """The playbook: models, loading with positions, JSON Schema."""
 
+from tenure.playbook.connections import Connections, Neo4jConnection, PostgresConnection, QdrantConnection
 from tenure.playbook.load import LoadedPlaybook, load_playbook, open_playbook
 from tenure.playbook.models import (
-    Connections,
     GraphRules,
     Hooks,
     Limits,
-    Neo4jConnection,
     Playbook,
-    PostgresConnection,
-    QdrantConnection,
     Registry,
     RowSecurity,
     Tenant,
     Workers,
-    tenant_problem,
 )
 from tenure.playbook.pairs import read_pairs
 from tenure.playbook.policy import (
@@ -40,7 +36,8 @@ from tenure.playbook.rules import (
     Rule,
     TableRule,
 )
-from tenure.playbook.sentinels import Sentinels, TenantType
+from tenure.playbook.schema import playbook_schema
+from tenure.playbook.sentinels import Sentinels, TenantType, tenant_problem
 from tenure.playbook.sources import (
     Column,
     Constant,
@@ -109,6 +106,7 @@ __all__ = [
     "Workers",
     "load_playbook",
     "open_playbook",
+    "playbook_schema",
     "read_pairs",
     "tenant_problem",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,6 +28,8 @@ Where = tuple[str | int, ...]
 # The types of pydantic errors that carry their own words; see `explain`.
 PROBLEM = "playbook"
 CHOICE = "playbook_choice"
+
+UNCLASSIFIED = ("the object is not classified.", "Write one of `tenant: ...`, `shared: REASON`, `exempt: REASON`.")
 
 
 class Frozen(BaseModel):
@@ -137,8 +140,8 @@ def _from_playbook(value: Path, info: ValidationInfo) -> Path:
     directory: Path | None = (info.context or {}).get("directory")
     if directory is None:
         return value
-    path = directory / value.expanduser()
-    if not path.is_file():
+    path = directory / os.path.expanduser(value)
+    if not os.path.isfile(path):  # unlike Path.is_file, says no to a name that no file can have
         raise problem(
             f"the file {value} does not exist.", f"Create {path}, or correct the path (relative to the playbook)."
         )

@@ -51,7 +51,7 @@ def fill(text: str, environment: Mapping[str, str]) -> str:
         body = _BODY.fullmatch(match["body"]) if match["body"] is not None else None
         if body is None:
             raise EnvironmentProblem(
-                f"{match[0]!r} is not a reference to the environment.",
+                "what follows ${ is not the name of a variable.",
                 "Write ${NAME} or ${NAME:-default}; a literal ${ is written $${.",
             )
         name = body["name"]

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
-from tenure.playbook.base import CHOICE, PROBLEM
+from tenure.playbook.base import CHOICE, PROBLEM, UNCLASSIFIED
 from tenure.playbook.positions import is_tag
 from tenure.playbook.sources import SOURCE_KEYS
 
@@ -46,6 +46,8 @@ def _explain_one(details: ErrorDetails, model: type[BaseModel]) -> list[Complain
         return [Complaint(where, f"the key `{where[-1]}` is missing.", _missing_remedy(where))]
     if kind == "literal_error":
         return [_not_a_choice(where, given, str(context["expected"]))]
+    if kind == "model_type" and "exempt" in known_keys(model, where):
+        return [Complaint(where, *UNCLASSIFIED)]
     return [Complaint(where, *_words(kind, given, context))]
 
 
@@ -112,18 +114,20 @@ def _inside(annotation: Any, part: Any) -> list[Any]:
     return found
 
 
+_MISSING: dict[tuple[Any, ...], str] = {
+    ("version",): "Add `version: 1` as the first line.",
+    ("tenant",): "Add `tenant: {registry: {table: TABLE, column: COLUMN}}`.",
+    ("tenant", "registry"): "Add `registry: {table: TABLE, column: COLUMN}`, the table that lists the tenants.",
+    ("connections",): 'Add `connections: {postgres: {url: "${TENURE_POSTGRES}"}}`.',
+    ("connections", "postgres"): 'Add `postgres: {url: "${TENURE_POSTGRES}"}`; the ledger always lives in Postgres.',
+    ("hooks", "unfence"): "Add `unfence: COMMAND`, which restarts the writers that `fence` stops.",
+}
+
+
 def _missing_remedy(where: tuple[Any, ...]) -> str:
-    name = where[-1]
-    known = {
-        "version": "Add `version: 1` as the first line.",
-        "tenant": "Add `tenant: {registry: {table: TABLE, column: COLUMN}}`.",
-        "registry": "Add `registry: {table: TABLE, column: COLUMN}`, the table that lists the tenants.",
-        "connections": 'Add `connections: {postgres: {url: "${TENURE_POSTGRES}"}}`.',
-        "postgres": 'Add `postgres: {url: "${TENURE_POSTGRES}"}`; the ledger always lives in Postgres.',
-        "match": "Add `match: ...`, which says how the two are joined.",
-        "unfence": "Add `unfence: COMMAND`, which restarts the writers that `fence` stops.",
-    }
-    return known.get(str(name), f"Add `{name}: ...`.")
+    if where[-1] == "match":
+        return "Add `match: ...`, which says how the two are joined."
+    return _MISSING.get(where, f"Add `{where[-1]}: ...`.")
 
 
 def _not_a_choice(where: tuple[Any, ...], given: Any, expected: str) -> Complaint:
@@ -155,12 +159,12 @@ def _words(kind: str, given: Any, context: dict[str, Any]) -> tuple[str, str]:
         "bool_type": ("true or false", "Write true or false."),
         "bool_parsing": ("true or false", "Write true or false."),
         "dict_type": ("a mapping of keys to values", "Write `NAME: ...` lines below it, or `{}`."),
-        "model_type": ("a mapping of keys to values", "Write `NAME: ...` lines below it, or remove it."),
+        "model_type": ("a mapping of keys to values", "Write its keys below it, or remove it."),
         "tuple_type": ("a list", "Write `[ ... ]`."),
         "list_type": ("a list", "Write `[ ... ]`."),
     }.get(kind)
-    if empty and (wanted is None or kind not in ("dict_type", "model_type", "tuple_type", "list_type")):
-        return "the value is empty.", "Write a value, or remove the key."
+    if empty:
+        return "the value is empty.", wanted[1] if wanted and given is None else "Write a value, or remove the key."
     if wanted is not None:
         return f"this is {was}, and should be {wanted[0]}.", wanted[1]
     if kind in ("greater_than_equal", "greater_than"):

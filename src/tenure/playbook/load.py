@@ -11,8 +11,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq, TaggedScalar
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.reader import ReaderError
+from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarbool import ScalarBoolean
 
 from tenure.errors import PlaybookError
@@ -78,10 +77,15 @@ def open_playbook(path: Path | str = DEFAULT_NAME, environment: Mapping[str, str
 def _as_error(path: Path, document: CommentedMap, complaints: list[Complaint]) -> PlaybookError:
     found = {(*locate(document, c.where, key=c.key), c.problem, c.remedy) for c in complaints}
     first, *others = (
-        {"path": path, "line": line, "column": column, "problem": problem, "remedy": remedy}
+        {"path": path, "line": line, "column": column, "problem": _printable(problem), "remedy": _printable(remedy)}
         for line, column, problem, remedy in sorted(found)
     )
     return PlaybookError(**first, others=tuple(PlaybookError(**other, others=()) for other in others))
+
+
+def _printable(text: str) -> str:
+    # YAML can write half of a surrogate pair, which no terminal takes.
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _parse(path: Path) -> CommentedMap:
@@ -108,9 +112,13 @@ def _parse(path: Path) -> CommentedMap:
         ) from None
     try:
         document = YAML(typ="rt").load(text)
-    except (MarkedYAMLError, ReaderError, YAMLError) as error:
+    except YAMLError as error:
         line, column, problem, remedy = explain_yaml(error, text)
         raise wrong(problem, remedy, line, column) from None
+    except RecursionError:
+        raise wrong("the values are nested too deeply.", "A playbook needs less than ten levels.") from None
+    except ValueError as error:  # a date or number that looks like one and is none, such as 2024-13-01
+        raise wrong(f"a value cannot be read: {error}.", "Put dates and long numbers in quotes.") from None
     if document is None:
         raise wrong("the file is empty.", "Start with `version: 1`, or let `tenure init` propose a playbook.")
     if not isinstance(document, CommentedMap):
@@ -124,7 +132,7 @@ class _Plain:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
         self._complaints: list[Complaint] = []
-        self._inside: set[int] = set()
+        self._done: dict[int, Any] = {}
 
     def of(self, document: CommentedMap) -> tuple[dict[Any, Any], list[Complaint]]:
         return self._value(document, ()), self._complaints
@@ -134,19 +142,10 @@ class _Plain:
 
     def _value(self, node: Any, where: tuple[Any, ...]) -> Any:
         if isinstance(node, CommentedMap | CommentedSeq):
-            if id(node) in self._inside:
-                self._complain(
-                    where, "the value contains itself.", "Remove the reference `*NAME` to the value around it."
-                )
-                return None
-            self._inside.add(id(node))
-            plain: Any
-            if isinstance(node, CommentedMap):
-                plain = {_key(key): self._value(value, (*where, key)) for key, value in node.items()}
-            else:
-                plain = [self._value(value, (*where, index)) for index, value in enumerate(node)]
-            self._inside.discard(id(node))
-            return plain
+            # Anchors make one node stand in many places; done once, a file cannot blow itself up.
+            if id(node) not in self._done:
+                self._done[id(node)] = self._container(node, where)
+            return self._done[id(node)]
         if isinstance(node, TaggedScalar):
             self._complain(where, f"the tag {node.tag} has no meaning here.", "Remove it; quotes make a value text.")
             return None
@@ -157,6 +156,11 @@ class _Plain:
                 self._complain(where, error.problem, error.remedy)
                 return None
         return _scalar(node)
+
+    def _container(self, node: CommentedMap | CommentedSeq, where: tuple[Any, ...]) -> Any:
+        if isinstance(node, CommentedMap):
+            return {_key(key): self._value(value, (*where, key)) for key, value in node.items()}
+        return [self._value(value, (*where, index)) for index, value in enumerate(node)]
 
 
 def _scalar(node: Any) -> Any:

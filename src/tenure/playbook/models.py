@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shlex
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,8 +14,6 @@ from pydantic import (
     Field,
     PlainValidator,
     PrivateAttr,
-    SecretStr,
-    ValidationInfo,
     WithJsonSchema,
     field_validator,
     model_validator,
@@ -28,18 +24,15 @@ from tenure.playbook.base import (
     PlaybookPath,
     Problems,
     Seconds,
-    SettingText,
     Text,
     Where,
     problem,
 )
+from tenure.playbook.connections import Connections
 from tenure.playbook.policy import Assign, Defaults, Policy
 from tenure.playbook.rules import CollectionRule, NodeRule, RelationshipRule, Rule, TableRule
-from tenure.playbook.sentinels import BIGINT_MAX, BIGINT_MIN, Sentinels, TenantType
+from tenure.playbook.sentinels import Sentinels, TenantType, tenant_problem
 from tenure.playbook.sources import Constant
-
-_NEO4J_SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
-_HOST_AND_PORT = re.compile(r"[\w.\-\[\]:]+:\d+/?")
 
 
 class Registry(Frozen):
@@ -88,71 +81,6 @@ class Tenant(Frozen):
                 "Use a name without dots, brackets and quotes, of at most 63 bytes, such as project_id.",
             )
         return value
-
-
-class PostgresConnection(Frozen):
-    """How Postgres is reached: a URL or DSN, the role to take, settings for every session."""
-
-    url: SecretStr = Field(min_length=1)
-    role: Text | None = None
-    settings: dict[Text, SettingText] = Field(default_factory=dict)
-
-
-class Neo4jConnection(Frozen):
-    """How Neo4j is reached; an empty password means that the server asks for none."""
-
-    url: Text
-    user: Text = "neo4j"
-    password: SecretStr = SecretStr("")
-    database: Text = "neo4j"
-
-    @field_validator("url")
-    @classmethod
-    def _bolt(cls, value: str) -> str:
-        scheme, separator, host = value.partition("://")
-        if scheme not in _NEO4J_SCHEMES or not separator or not host:
-            raise problem(
-                "this is not the address of a Neo4j server.",
-                "Write bolt://HOST:7687 or neo4j://HOST:7687 (with +s for TLS), not the address of its web page.",
-            )
-        return value
-
-
-class QdrantConnection(Frozen):
-    """How Qdrant is reached; a *url* without a scheme is a local-mode directory."""
-
-    url: Text
-    api_key: SecretStr | None = None
-
-    @property
-    def directory(self) -> Path | None:
-        """The local-mode directory, or None for a server."""
-        return None if "://" in self.url else Path(self.url)
-
-    @field_validator("url")
-    @classmethod
-    def _server_or_directory(cls, value: str, info: ValidationInfo) -> str:
-        if "://" in value:
-            return value
-        if _HOST_AND_PORT.fullmatch(value):
-            raise problem("this is the address of a server without a scheme.", "Write http:// or https:// before it.")
-        # The loader passes the playbook's directory, which paths are relative to.
-        directory: Path = (info.context or {}).get("directory") or Path()
-        return str(directory / Path(value).expanduser())
-
-    @field_validator("api_key")
-    @classmethod
-    def _empty_is_none(cls, value: SecretStr | None) -> SecretStr | None:
-        # `${TENURE_QDRANT_API_KEY:-}` gives an empty text where none is set.
-        return value if value is not None and value.get_secret_value() else None
-
-
-class Connections(Frozen):
-    """The stores; Postgres is always needed, since the ledger lives there."""
-
-    postgres: PostgresConnection
-    neo4j: Neo4jConnection | None = None
-    qdrant: QdrantConnection | None = None
 
 
 class GraphRules(Frozen):
@@ -309,22 +237,3 @@ class Playbook(Frozen):
         found = tenant_problem(tenant, self.tenant.type)
         if found is not None:
             problems.add(where, *found)
-
-
-def tenant_problem(tenant: str, type: TenantType) -> tuple[str, str] | None:
-    """Return problem and remedy if *tenant* cannot be a tenant of *type*: reserved, or not written as the database
-    writes it; None if it can."""
-    if tenant in Sentinels.for_type(type):
-        return f"{tenant!r} is reserved by tenure.", "Name a tenant of the registry."
-    if type == "uuid":
-        try:
-            canonical = str(uuid.UUID(tenant))
-        except ValueError:
-            return f"{tenant!r} is not a uuid, and `tenant.type` is uuid.", "Name a tenant of the registry."
-        if canonical != tenant:
-            return f"{tenant!r} is not how Postgres writes this uuid.", f"Write {canonical}."
-    if type == "bigint":
-        number = int(tenant) if tenant.removeprefix("-").isascii() and tenant.removeprefix("-").isdigit() else None
-        if number is None or str(number) != tenant or not BIGINT_MIN <= number <= BIGINT_MAX:
-            return f"{tenant!r} is not a bigint, and `tenant.type` is bigint.", "Name a tenant of the registry."
-    return None

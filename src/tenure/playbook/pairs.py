@@ -9,8 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from tenure.errors import PlaybookError
-from tenure.playbook.models import tenant_problem
-from tenure.playbook.sentinels import TenantType
+from tenure.playbook.sentinels import TenantType, tenant_problem
 
 HEADER = ["value", "tenant"]
 

@@ -47,7 +47,8 @@ def locate(document: Any, where: tuple[Any, ...], *, key: bool = False) -> Posit
     steps, complete = _walk(document, where)
     wants_key = key or not complete
     for container, part in reversed(steps):
-        found = _place(container, part, key=wants_key)
+        # An empty value has no place: the parser puts it on the next line.
+        found = _place(container, part, key=wants_key or container[part] is None)
         if found is not None:
             return found
         wants_key = True

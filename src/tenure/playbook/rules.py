@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, Tag, field_validator, model_validator
 
 from tenure.playbook import sources as s
-from tenure.playbook.base import Dotted, Frozen, Problems, Text, choose, problem, split_dotted, tag_by_key
+from tenure.playbook.base import UNCLASSIFIED, Dotted, Frozen, Problems, Text, choose, problem, split_dotted, tag_by_key
 from tenure.playbook.policy import Conflict, Existing, Unassigned
 
 Kind = Literal["keyed", "shared", "exempt", "question"]
@@ -51,9 +51,7 @@ class Rule(Frozen):
     def _classified(self) -> Rule:
         given = [name for name in ("tenant", "shared", "exempt") if getattr(self, name) is not None]
         if not given:
-            raise problem(
-                "the object is not classified.", "Write one of `tenant: ...`, `shared: REASON`, `exempt: REASON`."
-            )
+            raise problem(*UNCLASSIFIED)
         problems = Problems()
         for name in given[1:]:
             problems.add((name,), f"`{name}` stands beside `{given[0]}`.", "An object has exactly one of the two.")

@@ -9,6 +9,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
 _DUPLICATE = re.compile(r'found duplicate key "(?P<key>[^"]*)"')
+_QUESTION = re.compile(r":\s*\?\s*(?:[},#]|$)")
 
 
 def explain_yaml(error: YAMLError, text: str) -> tuple[int, int, str, str]:
@@ -20,7 +21,7 @@ def explain_yaml(error: YAMLError, text: str) -> tuple[int, int, str, str]:
     mark = (error.problem_mark or error.context_mark) if isinstance(error, MarkedYAMLError) else None
     line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
     # The parser's text may quote the file, and so a secret: only what is known to be harmless is taken from it.
-    said = str(getattr(error, "problem", None) or "")
+    said = f"{getattr(error, 'context', '')} {getattr(error, 'problem', '')}"
     if isinstance(error, DuplicateKeyError):
         key = _DUPLICATE.search(said)
         return (
@@ -41,6 +42,16 @@ def explain_yaml(error: YAMLError, text: str) -> tuple[int, int, str, str]:
             "`*NAME` refers to an anchor that is not there.",
             "Put quotes around text that begins with *.",
         )
+    if (
+        "quoted scalar" in said
+        and "end of stream" in said
+        and isinstance(error, MarkedYAMLError)
+        and error.context_mark
+    ):
+        line, column = error.context_mark.line + 1, error.context_mark.column + 1
+        return line, column, "a quoted text begins here and does not end.", "Close it with the same quote."
+    if _QUESTION.search(here):
+        return line, column, "the YAML cannot be read here.", 'Write an open question with quotes: `tenant: "?"`.'
     if "${" in here:
         return line, column, "the YAML cannot be read here.", 'Put quotes around references: "${NAME}".'
     return (
