@@ -70,7 +70,7 @@ def _download(version: str, progress: Callable[[str], None]) -> list[Path]:
         problem = "the package jgo is not installed (pip install 'tenure[demo]')"
         raise ServerDownloadError(server=f"Neo4j {version}", problem=problem, source="the package index") from error
 
-    class CountingResolver(PythonResolver):  # type: ignore[misc]
+    class CountingResolver(PythonResolver):
         """Tells how far the download is, and leaves no half file behind when it is interrupted."""
 
         count = 0

@@ -156,7 +156,7 @@ class EmbeddedNeo4j:
             for kind, names in (("CONSTRAINT", constraints), ("INDEX", indexes)):
                 for name in names:
                     quoted = str(name).replace("`", "``")
-                    session.run(f"DROP {kind} `{quoted}` IF EXISTS").consume()  # type: ignore[arg-type]
+                    session.run(f"DROP {kind} `{quoted}` IF EXISTS").consume()
             session.run("MATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 10000 ROWS").consume()
 
     def __enter__(self) -> EmbeddedNeo4j:

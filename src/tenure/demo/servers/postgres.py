@@ -24,7 +24,7 @@ UNPRIVILEGED = "nobody"
 # is still root, without a walk and without opening anybody's folder to others.
 WORKING_DIRECTORY = "/proc/self/cwd"
 START_TIMEOUT = 60.0
-# A killed server still finds what it committed: the operating system has it. Only a crash of the machine would lose data.
+# A killed server still finds what it committed: the operating system has it. Only a crash of the machine loses data.
 NOT_DURABLE = {"fsync": "off", "full_page_writes": "off"}
 
 
@@ -183,14 +183,21 @@ class EmbeddedPostgres:
             raise ServerStartError(server="Postgres", problem="initdb failed.", log=done.stdout + done.stderr)
 
     def _run(self, command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
-        """Run *command* as the account that owns the data."""
-        account = {"user": self._user, "group": pwd.getpwnam(self._user).pw_gid} if self._user else {}
-        environment = {**os.environ, "LC_ALL": "C"}
-        if not self._user:
-            return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=environment, check=False)
-        # A child enters its working directory before it changes the account, which is what WORKING_DIRECTORY needs.
+        """Run *command* as the account that owns the data, with no more rights than that account has.
+
+        A child enters its working directory before it changes the account, which is what WORKING_DIRECTORY needs.
+        """
+        account = pwd.getpwnam(self._user) if self._user else None
         return subprocess.run(
-            command, cwd=cwd, capture_output=True, text=True, env=environment, check=False, extra_groups=[], **account
+            command,
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "LC_ALL": "C"},
+            check=False,
+            user=account.pw_uid if account else None,
+            group=account.pw_gid if account else None,
+            extra_groups=[] if account else None,
         )
 
     def _server_bin_dir(self) -> Path:

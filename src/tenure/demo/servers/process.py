@@ -78,9 +78,9 @@ class GuardedProcess:
         with self._lock:
             if self._cancelled:
                 raise ServerStartError(server=self.name, problem="Starting it was cancelled.", log="")
+            guard = [sys.executable, "-I", "-S", str(GUARD), f"--parent={os.getpid()}", f"--cwd={cwd}"]
             self._guard = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(GUARD), f"--parent={os.getpid()}", f"--cwd={cwd}", *self._options]
-                + ["--", *command],
+                [*guard, *self._options, "--", *command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
