@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import Connection, errors, sql
@@ -21,6 +21,19 @@ LOCK_ATTEMPTS = 30
 RETRYABLE = (errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure)
 
 Statement = sql.SQL | sql.Composed
+
+
+T = TypeVar("T")
+
+
+def retrying(work: Callable[[], T], attempts: int = 8) -> T:
+    """Do one transaction again when it lost to another (lock, deadlock, serialization); back off with jitter."""
+    for attempt in range(1, attempts):
+        try:
+            return work()
+        except RETRYABLE:
+            time.sleep(min(5.0, 0.05 * 2**attempt) * random.uniform(0.5, 1.0))
+    return work()
 
 
 class PostgresStore:
