@@ -29,7 +29,7 @@ class Property(Value):
 class Label(Value):
     """One label that at least one node has."""
 
-    measured: ClassVar[frozenset[str]] = frozenset({"count"})
+    measured: ClassVar[frozenset[str]] = frozenset({"count", "properties"})
 
     name: str
     count: int = 0
@@ -56,7 +56,7 @@ class RelationshipEnds(Value):
 class RelationshipType(Value):
     """One relationship type that at least one relationship has."""
 
-    measured: ClassVar[frozenset[str]] = frozenset({"count"})
+    measured: ClassVar[frozenset[str]] = frozenset({"count", "properties"})
 
     name: str
     count: int = 0
@@ -84,7 +84,7 @@ class Constraint(Value):
 class GraphIndex(Value):
     """One index. `population` is in percent; `state` is ONLINE, POPULATING or FAILED."""
 
-    measured: ClassVar[frozenset[str]] = frozenset({"population"})
+    measured: ClassVar[frozenset[str]] = frozenset({"state", "population"})
 
     name: str
     kind: str
