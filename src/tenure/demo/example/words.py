@@ -31,7 +31,7 @@ _COMPLEMENTS = (
 )  # fmt: skip
 _SHARED_CODES = (
     "acceso al agua", "ausencia del Estado", "cansancio", "cuidado de personas mayores", "desconfianza",
-    "falta de información", "identidad local", "liderazgo femenino", "miedo a perder el trabajo", "organización vecinal",
+    "falta de información", "identidad local", "liderazgo femenino", "miedo al despido", "juntas de vecinos",
     "participación", "pobreza", "redes de apoyo", "resignación", "salud mental", "sentido de pertenencia",
     "trabajo informal", "transporte", "violencia", "vivienda precaria",
 )  # fmt: skip
