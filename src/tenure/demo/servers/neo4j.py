@@ -96,6 +96,11 @@ class EmbeddedNeo4j:
         """Whether the server lives."""
         return self._process.running
 
+    @property
+    def process_id(self) -> int | None:
+        """Process id of the server, None when it does not run."""
+        return self._process.pid
+
     def start(self) -> None:
         """Start, downloading the jars first when they are not there, and return when Bolt answers a query.
 
@@ -181,7 +186,6 @@ class EmbeddedNeo4j:
     def _configure(self) -> None:
         for name in ("conf", "data", "logs", "plugins", "import"):
             (self.directory / name).mkdir(parents=True, exist_ok=True)
-        # A JVM killed in the middle leaves its lock file; the lock itself went with the process.
         settings = {
             "server.default_listen_address": "127.0.0.1",
             "server.bolt.listen_address": f"127.0.0.1:{self.port}",
@@ -189,6 +193,8 @@ class EmbeddedNeo4j:
             "dbms.security.auth_enabled": "false",
             "dbms.usage_report.enabled": "false",
             "db.tx_log.preallocate": "false",
+            # Stopping waits this long for its threads even when no client is connected: 11 s by default, else 1 s.
+            "internal.server.bolt.thread_pool_shutdown_wait_time": "0s",
             **self._settings,
         }
         text = "".join(f"{name}={value}\n" for name, value in settings.items())

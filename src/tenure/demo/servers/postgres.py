@@ -104,6 +104,11 @@ class EmbeddedPostgres:
         """Return the connection string of *database*."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/{quote(database, safe='')}"
 
+    @property
+    def process_id(self) -> int | None:
+        """Process id of the server, None when it does not run."""
+        return self._process.pid
+
     def start(self) -> None:
         """Start, with initdb first in an empty directory, and return when queries are answered.
 

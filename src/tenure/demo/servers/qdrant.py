@@ -8,12 +8,17 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from tenure.demo.servers.process import GuardedProcess, free_port
 from tenure.errors import ServerDownloadError
+
+if TYPE_CHECKING:
+    from qdrant_client import QdrantClient
 
 VARIABLE = "TENURE_QDRANT"
 START_TIMEOUT = 60.0
@@ -59,6 +64,11 @@ class EmbeddedQdrant:
         """Whether the server lives, as far as this process knows."""
         return self._process is None or self._process.running
 
+    @property
+    def process_id(self) -> int | None:
+        """Process id of the server, None when it does not run."""
+        return None if self._process is None else self._process.pid
+
     def start(self) -> None:
         """Start and return when the port answers.
 
@@ -103,6 +113,24 @@ class EmbeddedQdrant:
         if self._process is not None:
             self._process.cancel()
 
+    def collections(self) -> list[str]:
+        """Return the names of the collections."""
+        with self._client() as client:
+            return sorted(collection.name for collection in client.get_collections().collections)
+
+    def wipe(self) -> None:
+        """Delete all aliases and collections."""
+        from qdrant_client import models
+
+        with self._client() as client:
+            names = [alias.alias_name for alias in client.get_aliases().aliases]
+            if names:
+                client.update_collection_aliases(
+                    [models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=name)) for name in names]
+                )
+            for collection in client.get_collections().collections:
+                client.delete_collection(collection.name)
+
     def __enter__(self) -> EmbeddedQdrant:
         self.start()
         return self
@@ -111,6 +139,16 @@ class EmbeddedQdrant:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    @contextlib.contextmanager
+    def _client(self) -> Iterator[QdrantClient]:
+        from qdrant_client import QdrantClient
+
+        client = QdrantClient(url=self.url, timeout=60, check_compatibility=False)
+        try:
+            yield client
+        finally:
+            client.close()
 
     def _answers(self) -> bool:
         with (
