@@ -27,7 +27,10 @@ class Likeness(StrEnum):
 
 # Names, texts that repeat names, and what says where a value stands now rather than what it does.
 _ASIDE: dict[type, frozenset[str]] = {
-    Index: frozenset({"name", "schema_name", "definition", "constraint", "constraint_definition", "parent"}),
+    # A unique constraint does what its index does; a primary key does more, and stays apart.
+    Index: frozenset(
+        {"name", "schema_name", "definition", "constraint", "constraint_definition", "parent", "replica_identity"}
+    ),
     ForeignKey: frozenset({"name", "definition", "ref_index", "inherited"}),
     Check: frozenset({"name", "inherited"}),
     Constraint: frozenset({"name", "owned_index", "create_statement"}),
@@ -52,9 +55,7 @@ def equivalent(a: Comparable, b: Comparable) -> bool:
 def _meaning(value: Comparable) -> dict[str, Any]:
     meaning = {key: item for key, item in value.structure().items() if key not in _ASIDE[type(value)]}
     if isinstance(value, Index):
-        # A primary key is more than its unique index, but a unique constraint is not.
         meaning["include"] = sorted(value.include)
-        meaning["has_deferral"] = value.deferrable
     if isinstance(value, ForeignKey):
         # The pairs make the key, their order does not.
         pairs = sorted(zip(value.columns, value.ref_columns, strict=True))

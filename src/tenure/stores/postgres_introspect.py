@@ -53,7 +53,10 @@ def introspect_postgres(connection: Connection[Any]) -> PostgresCatalog:
         if fresh:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         # An empty path makes every definition qualified, and keeps a user's functions from shadowing built-in ones.
-        cursor.execute("SELECT set_config('search_path', '', true), set_config('quote_all_identifiers', 'off', true)")
+        cursor.execute(
+            "SELECT set_config('search_path', '', true), set_config('quote_all_identifiers', 'off', true), "
+            "set_config('client_encoding', 'UTF8', true)"
+        )
 
         def rows(query: str) -> list[Row]:
             return cursor.execute(query.encode()).fetchall()
