@@ -30,7 +30,7 @@ def read_pairs(path: Path, type: TenantType | None = None) -> Iterator[tuple[str
         return PlaybookError(path=path, line=line, column=1, problem=problem, remedy=remedy, others=())
 
     try:
-        file = path.open(encoding="utf-8-sig", newline="")
+        file = path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
     except OSError as error:
         raise wrong(1, f"the file cannot be read: {error.strerror}.", "Correct the path or the rights.") from None
     # What was seen is kept in a temporary SQLite file, so that a mapping of millions of values costs no memory.
@@ -38,7 +38,8 @@ def read_pairs(path: Path, type: TenantType | None = None) -> Iterator[tuple[str
         seen.execute("CREATE TABLE seen (value TEXT PRIMARY KEY, tenant TEXT, line INTEGER) WITHOUT ROWID")
         rows = csv.reader(file, strict=True)
         try:
-            header = next(rows, None)
+            header = next(rows, [])
+            "".join(header).encode()  # fails on bytes that are not UTF-8, here and below, where the line is known
             if header != HEADER:
                 raise wrong(
                     1, "the header is not `value,tenant`.", "Make `value,tenant` the first line, without spaces."
@@ -52,6 +53,7 @@ def read_pairs(path: Path, type: TenantType | None = None) -> Iterator[tuple[str
                         line, f"the row has {len(row)} field(s), not 2.", "Quote values that contain commas or quotes."
                     )
                 value, tenant = row
+                f"{value}{tenant}".encode()
                 if not tenant or "\0" in value or "\0" in tenant:
                     raise wrong(
                         line, "the tenant is empty, or there is a NUL character.", "Name a tenant, or remove the row."
@@ -67,7 +69,7 @@ def read_pairs(path: Path, type: TenantType | None = None) -> Iterator[tuple[str
                     raise wrong(
                         line, f"{value!r} is {tenant!r} here and {other!r} in line {where}.", "Remove one of the two."
                     )
-        except UnicodeDecodeError:
-            raise wrong(rows.line_num + 1, "the file is not UTF-8.", "Save it as UTF-8.") from None
+        except UnicodeEncodeError:
+            raise wrong(rows.line_num, "the file is not UTF-8.", "Save it as UTF-8.") from None
         except csv.Error as error:
             raise wrong(rows.line_num, f"this is not CSV: {error}.", "Double quotes inside a quoted value.") from None
