@@ -169,3 +169,12 @@ class MigrationInterruptedError(MigrationError, InterruptedRunError):
 class AmbiguousNameError(PreflightError):
     """{store} {object}: schemas {schemas} each have a table that is written like this, so a playbook could not say
     which one it means. Rename one of them."""
+
+
+class GraphMemoryError(StoreError):
+    """{store}: the transaction did not fit into the server's memory: {problem} Lower the batch, or raise
+    dbms.memory.transaction.total.max."""
+
+
+class GraphConstraintError(StoreError):
+    """{store}: a constraint stands against it: {problem}"""
