@@ -180,6 +180,9 @@ BAD: dict[str, tuple[str, list[tuple[int, int, str]]]] = {
     "missing aliases": (f"!{HEAD.replace('registry', 'aliases: no.csv, registry', 1)}", [(2, 19, "no.csv not exist")]),
     "wrong Neo4j address": (f"!{HEAD.replace('bolt:', 'http:')}", [(3, 66, "bolt:// web page")]),
     "Qdrant address without scheme": (f"!{HEAD.replace('http://h', 'h')}", [(3, 98, "http://")]),
+    "wrong Postgres address": (f"!{HEAD.replace('postgresql://h/db', 'h:5432/db')}", [(3, 32, "postgresql:// DSN")]),
+    "another database": (f"!{HEAD.replace('postgresql://', 'mysql://')}", [(3, 32, "Postgres postgresql://")]),
+    "wrong Qdrant scheme": (f"!{HEAD.replace('http://h', 'grpc://h')}", [(3, 98, "Qdrant https:// REST")]),
     "number as password": (
         "!" + HEAD.replace('{url: "bolt', '{password: 12345, url: "bolt'),
         [(3, 71, "number quotes")],
@@ -212,7 +215,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         load_playbook(tmp_path)
     (error,) = wrong(tmp_path, b"version: 1\ntenant: \xff\n")
     assert (error.fields["line"], error.fields["column"], "UTF-8" in str(error)) == (2, 9, True)
-    (error,) = wrong(tmp_path, "[" * 5000)
+    (error,) = wrong(tmp_path, "[" * 1500)
     assert "nested" in str(error)
 
 

@@ -35,7 +35,9 @@ UNCLASSIFIED = ("the object is not classified.", "Write one of `tenant: ...`, `s
 class Frozen(BaseModel):
     """An immutable value of the playbook; unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=True, validate_by_alias=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_by_name=True, validate_by_alias=True, use_attribute_docstrings=True
+    )
 
 
 class Problems:

@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from tenure.playbook.base import Frozen, SettingText, Text, problem
 
+_POSTGRES_SCHEMES = ("postgresql", "postgres")
 _NEO4J_SCHEMES = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
 _HOST_AND_PORT = re.compile(r"[\w.\-\[\]:]+:\d+/?")
 
@@ -18,16 +19,34 @@ class PostgresConnection(Frozen):
     """How Postgres is reached: a URL or DSN, the role to take, settings for every session."""
 
     url: SecretStr = Field(min_length=1)
+    """A URL or a DSN; best "${TENURE_POSTGRES}"."""
     role: Text | None = None
+    """Role to take after connecting."""
     settings: dict[Text, SettingText] = Field(default_factory=dict)
+    """Settings of every session."""
+
+    @field_validator("url")
+    @classmethod
+    def _url_or_dsn(cls, value: SecretStr) -> SecretStr:
+        text = value.get_secret_value()
+        scheme, separator, _ = text.partition("://")
+        # `=` in the scheme: a DSN with a URL somewhere in it.
+        if (separator and scheme not in _POSTGRES_SCHEMES and "=" not in scheme) or (not separator and "=" not in text):
+            raise problem(
+                "this is not the address of a Postgres database.",
+                "Write postgresql://USER:PASSWORD@HOST:5432/DATABASE, or a DSN such as host=... dbname=...",
+            )
+        return value
 
 
 class Neo4jConnection(Frozen):
     """How Neo4j is reached; an empty password means that the server asks for none."""
 
     url: Text
+    """bolt:// or neo4j://, with +s or +ssc for TLS."""
     user: Text = "neo4j"
     password: SecretStr = SecretStr("")
+    """Best "${TENURE_NEO4J_PASSWORD}"."""
     database: Text = "neo4j"
 
     @field_validator("url")
@@ -46,7 +65,9 @@ class QdrantConnection(Frozen):
     """How Qdrant is reached; a *url* without a scheme is a local-mode directory."""
 
     url: Text
+    """http:// or https://; without a scheme a local-mode directory."""
     api_key: SecretStr | None = None
+    """Best "${TENURE_QDRANT_API_KEY:-}"; empty means none."""
 
     @property
     def directory(self) -> Path | None:
@@ -56,7 +77,10 @@ class QdrantConnection(Frozen):
     @field_validator("url")
     @classmethod
     def _server_or_directory(cls, value: str, info: ValidationInfo) -> str:
-        if "://" in value:
+        scheme, separator, _ = value.partition("://")
+        if separator and scheme not in ("http", "https"):
+            raise problem("this is not the address of a Qdrant server.", "Write http:// or https:// and its REST port.")
+        if separator:
             return value
         if _HOST_AND_PORT.fullmatch(value):
             raise problem("this is the address of a server without a scheme.", "Write http:// or https:// before it.")

@@ -60,12 +60,17 @@ class Tenant(Frozen):
     """The tenant key: its name in all stores, its type, and where the tenants are listed."""
 
     key: Annotated[Text, Field(max_length=63)] = "project_id"
+    """Name of the column, property and payload field."""
     type: TenantType = "text"
+    """Type of the key column; a bigint key is a string in Qdrant."""
     registry: Registry
+    """The table that lists the tenants that exist."""
     aliases: PlaybookPath | None = None
+    """CSV file with the header value,tenant; applied to what every source gives."""
     untagged: Annotated[
         tuple[Untagged, ...], BeforeValidator(_without_nulls, json_schema_input_type=list[str | int | None])
     ] = ()
+    """Values of an existing key that mean "no tenant yet"; null always does."""
 
     @property
     def sentinels(self) -> Sentinels:
@@ -87,15 +92,20 @@ class GraphRules(Frozen):
     """Rules by label and by relationship type."""
 
     nodes: dict[Text, NodeRule] = Field(default_factory=dict)
+    """Rules by label."""
     relationships: dict[Text, RelationshipRule] = Field(default_factory=dict)
+    """Rules by relationship type."""
 
 
 class RowSecurity(Frozen):
     """Row-level security for the application's *role*, which names its tenant in *setting*."""
 
     role: Text
+    """The application's role."""
     setting: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*\.[A-Za-z_]\w*$")] = "app.project_id"
+    """The setting that holds the tenant of a session."""
     force: bool = True
+    """Whether the tables' owner is bound too."""
 
 
 def _words(value: Any) -> Any:
@@ -119,8 +129,11 @@ class Hooks(Frozen):
     directory; each may take *timeout* seconds."""
 
     fence: Command
+    """Stops the writers."""
     unfence: Command
+    """Restarts them."""
     timeout: Seconds = 60.0
+    """How long each may take: 500ms, 10s, 2min, or seconds."""
 
 
 def _no_bool(value: Any) -> Any:
@@ -150,23 +163,36 @@ class Limits(Frozen):
     """How hard the run may press: milliseconds a batch, seconds of replication lag, workers per store."""
 
     batch_ms: _Count = 300
+    """How long one batch should take, in milliseconds."""
     replication_lag: Seconds = 10.0
+    """Wait while a replica is further behind: 500ms, 10s, 2min, or seconds."""
     workers: Workers = Workers()
+    """How many write at once to each store."""
 
 
 class Playbook(Frozen):
     """The whole playbook; a store without a section is left alone."""
 
     version: Literal[1]
+    """The version of the format."""
     tenant: Tenant
+    """The tenant key."""
     connections: Connections
+    """How the stores are reached."""
     defaults: Defaults = Defaults()
+    """What holds for objects that do not say otherwise."""
     postgres: dict[Text, TableRule] | None = None
+    """Rules by table; `schema.table` outside public."""
     neo4j: GraphRules | None = None
+    """Rules by label and relationship type."""
     qdrant: dict[Text, CollectionRule] | None = None
+    """Rules by collection."""
     row_security: RowSecurity | None = None
+    """Row-level security, only where asked for."""
     hooks: Hooks | None = None
+    """Commands that fence off the writers at cutover."""
     limits: Limits = Limits()
+    """How hard the run may press."""
 
     # Where the file is: hooks run there, local-mode directories are relative to it. Not part of the playbook's meaning.
     _directory: Path = PrivateAttr(default=Path())

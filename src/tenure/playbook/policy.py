@@ -68,8 +68,11 @@ class Defaults(Frozen):
     """What holds for objects that do not say otherwise."""
 
     unassigned: Unassigned = Fail()
+    """What happens to items whose tenant no source knows."""
     conflict: Conflict = "fail"
+    """What happens to items on which sources or matches disagree."""
     existing: Existing = "conflict"
+    """What happens to a key that is there and differs from the sources."""
 
 
 @dataclass(frozen=True, slots=True)

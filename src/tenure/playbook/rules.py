@@ -23,10 +23,15 @@ class Rule(Frozen):
 
     tenant: Any = None
     shared: Text | None = None
+    """Why the object is global on purpose; it gets no key."""
     exempt: Text | None = None
+    """Why the object is none of tenure's business."""
     unassigned: Unassigned | None = None
+    """What happens to items whose tenant no source knows."""
     conflict: Conflict | None = None
+    """What happens to items on which sources or matches disagree."""
     existing: Existing | None = None
+    """What happens to a key that is there and differs from the sources."""
 
     @property
     def kind(self) -> Kind:
@@ -96,9 +101,13 @@ class TableRule(Rule):
     needs_key: ClassVar[tuple[str, ...]] = (*Rule.needs_key, "unique", "references")
 
     tenant: s.TableTenant | None = None
+    """The source of the tenant; "?" is an open question."""
     unique: dict[Text, Uniqueness] = Field(default_factory=dict)
+    """Per unique constraint or index: rescope, or {keep: REASON}."""
     references: dict[Text, Dotted] = Field(default_factory=dict)
+    """Columns that hold ids without a foreign key, arrays too: {column: table.column}."""
     identity: Literal["surrogate", "natural"] | None = None
+    """Overrides what tenure thinks of the primary key."""
 
 
 class NodeRule(Rule):
@@ -107,9 +116,13 @@ class NodeRule(Rule):
     needs_key: ClassVar[tuple[str, ...]] = (*Rule.needs_key, "several", "stale")
 
     tenant: s.NodeTenant | None = None
+    """The source of the tenant; "?" is an open question."""
     identity: Text | None = None
+    """The property that identifies a node."""
     several: Literal["split", "conflict", "shared"] = "conflict"
+    """What happens to a node of several tenants."""
     stale: tuple[Text, ...] = ()
+    """Properties computed over all tenants; dropped where a node is split."""
 
     def _check(self, problems: Problems) -> None:
         by_neighbours = any(isinstance(source, s.Neighbours) for source in self.sources)
@@ -141,7 +154,9 @@ class RelationshipRule(Rule):
     needs_key: ClassVar[tuple[str, ...]] = (*Rule.needs_key, "references")
 
     tenant: s.RelationshipTenant | None = None
+    """The source of the tenant; "?" is an open question."""
     references: dict[Text, Dotted] = Field(default_factory=dict)
+    """List properties that hold identities of nodes: {property: Label.property}."""
 
 
 _NAMESPACES = {
@@ -233,9 +248,13 @@ class CollectionRule(Rule):
     needs_key: ClassVar[tuple[str, ...]] = (*Rule.needs_key, "vectors", "alias")
 
     tenant: s.CollectionTenant | None = None
+    """The source of the tenant; "?" is an open question."""
     ids: PointIds = "keep"
+    """Whether points keep their ids or get new ones from a template."""
     vectors: LostVectors | None = None
+    """Where an overwritten point's vector can be had again."""
     alias: Text | None = None
+    """The alias that readers use; switched at cutover."""
 
     def _check(self, problems: Problems) -> None:
         for index, source in enumerate(self.sources):
