@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
 
 class LoadDecisions(Operation):
-    """Loads `value,tenant` pairs. `path` is the CSV; `mapping` its name, or empty for the aliases."""
+    """Loads `value,tenant` pairs from the CSV `path`, sha256 `content`; `mapping` is its name, empty for aliases."""
 
     kind: ClassVar[str] = "load_decisions"
     phase: ClassVar[Phase] = Phase.EXPAND
     store: ClassVar[Store] = "postgres"
 
     path: str
+    content: str
     mapping: str = ""
 
     def describe(self) -> str:

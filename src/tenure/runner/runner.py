@@ -1,0 +1,285 @@
+"""Runs the operations of a plan in order: short ones at once, long ones range by range in threads."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from tenure.errors import (
+    InterruptedRunError,
+    LeaseLostError,
+    OperationFailedError,
+    RefusedError,
+    TenureError,
+)
+from tenure.ledger.ledger import OperationRow
+from tenure.operations.base import Claim, Operation
+from tenure.planner.plan import Plan
+from tenure.runner.context import Context
+from tenure.runner.lease import held
+from tenure.runner.states import RunState, check_move
+from tenure.values import NEEDS_CONSENT, Hazard, Outcome, Phase
+
+# A sweep that still finds items while writers run is repeated; one that finds the same ones again has found a fault.
+MAX_SWEEPS = 20
+PAUSE_POLL_SECONDS = 1.0
+
+
+@dataclass
+class RunResult:
+    """What a run did: outcome by operation id; `swept` counts what was born since the backfill."""
+
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+    swept: int = 0
+
+
+class Runner:
+    """Runs one plan with one context. Everything it knows of the past it reads from the ledger."""
+
+    def __init__(self, ctx: Context, plan: Plan) -> None:
+        """Run *plan* with *ctx*; nothing happens before `run`."""
+        self._ctx = ctx
+        self._plan = plan
+        self._paused = threading.Event()
+        self._state = RunState.PLANNED
+
+    def run(self, through: Phase, allowed: Iterable[Hazard] = ()) -> RunResult:
+        """Run every operation up to and including phase *through*, resume what was begun, sweep what is done.
+
+        Errors: RefusedError for a hazard that needs consent and is not in *allowed*, LeaseHeldError, LeaseLostError,
+        OperationFailedError with the counts, InterruptedRunError after a request to stop; the ledger knows each.
+        """
+        ledger, ctx = self._ctx.ledger, self._ctx
+        consent(self._plan, through, allowed)
+        with held(ledger, holder_name(), ctx.signal, self._listen) as token:
+            ctx.token = token
+            run = self._adopt()
+            ctx.run = run
+            ledger.set_run_target(run, str(through), (str(hazard) for hazard in allowed))
+            self._move(RunState.RUNNING)
+            try:
+                result = self._run_operations(through)
+            except (InterruptedRunError, LeaseLostError) as error:
+                self._move(RunState.INTERRUPTED, ctx.signal.reason or str(error))
+                raise
+            except BaseException as error:
+                self._move(RunState.FAILED, str(error))
+                raise
+            self._move(RunState.DONE, f"through {through}")
+            return result
+
+    def _adopt(self) -> int:
+        """Return the run of this plan: the latest one if it is of the same plan, else a new one."""
+        latest = self._ctx.ledger.latest_run()
+        if latest is not None and latest.plan_hash == self._plan.hash:
+            self._state = RunState(latest.state)
+            return latest.id
+        return self._ctx.ledger.record_run(self._plan.hash, self._plan.playbook_digest, self._plan.dump())
+
+    def _run_operations(self, through: Phase) -> RunResult:
+        result = RunResult()
+        rows = {row.id: row for row in self._ctx.ledger.operations()}
+        for operation in self._plan.operations:
+            if operation.phase.order > through.order:
+                continue
+            self._ctx.signal.check(operation.id)
+            if operation.waiting:
+                result.waiting.append(operation.id)
+            elif rows[operation.id].state != "done":
+                result.outcomes[operation.id] = self._execute(operation, rows[operation.id])
+            elif operation.ranged:
+                outcome = self._sweep_again(operation, rows[operation.id])
+                result.swept += outcome.changed
+                result.outcomes[operation.id] = outcome
+            else:
+                result.skipped.append(operation.id)
+        return result
+
+    def _execute(self, operation: Operation, row: OperationRow) -> Outcome:
+        """Run an operation that is not done and hold its outcome against what it planned."""
+        ctx = self._ctx
+        ctx.ledger.start_operation(operation.id)
+        ctx.ledger.event(ctx.run, "start", operation.id)
+        try:
+            if operation.ranged:
+                outcome = self._execute_ranges(operation)
+            else:
+                ctx.reporter.start(operation.id, operation.describe(), None)
+                outcome = operation.apply(ctx)
+            if outcome.left > 0 or (outcome.planned > 0 and outcome.changed == 0 and not outcome.note):
+                raise OperationFailedError(
+                    operation=operation.describe(),
+                    object=operation.object,
+                    planned=outcome.planned,
+                    changed=outcome.changed,
+                    left=outcome.left,
+                    problem=outcome.note or "`tenure inspect` lists what is left and why.",
+                )
+        except InterruptedRunError:
+            ctx.reporter.finish(operation.id, "interrupted")
+            raise
+        except OperationFailedError as error:
+            failed = Outcome(planned=error.planned, changed=error.changed, left=error.left, note=error.problem)  # type: ignore[attr-defined]
+            ctx.ledger.finish_operation(operation.id, "failed", failed)
+            ctx.ledger.event(ctx.run, "failed", operation.id, str(error))
+            ctx.reporter.finish(operation.id, "failed")
+            raise
+        except TenureError as error:
+            ctx.ledger.event(ctx.run, "failed", operation.id, str(error))
+            ctx.reporter.finish(operation.id, "failed")
+            raise
+        ctx.ledger.finish_operation(operation.id, "done", outcome, planned=outcome.planned)
+        ctx.ledger.event(ctx.run, "done", operation.id, _counts(outcome))
+        ctx.reporter.finish(operation.id, _counts(outcome))
+        return outcome
+
+    def _execute_ranges(self, operation: Operation) -> Outcome:
+        """Plan the ranges unless an earlier attempt did, work them off in threads, then sweep until nothing is left."""
+        ctx, ledger = self._ctx, self._ctx.ledger
+        if ledger.totals(operation.id).ranges == 0:
+            ledger.plan_operation(operation.id, operation.count(ctx), operation.ranges(ctx))
+        planned = next(row.planned for row in ledger.operations() if row.id == operation.id) or 0
+        ctx.reporter.start(operation.id, operation.describe(), planned)
+        ctx.reporter.advance(operation.id, ledger.totals(operation.id).changed)
+        self._work_off(operation)
+        swept = self._sweep(operation)
+        changed = ledger.totals(operation.id).changed + swept.changed
+        note = swept.note
+        if planned > 0 and changed == 0 and swept.left == 0:
+            note = "the application itself wrote every key between the count and the backfill"
+        return Outcome(planned=planned, changed=changed, left=swept.left, note=note)
+
+    def _work_off(self, operation: Operation) -> None:
+        """Work on the ranges with as many threads as the store's limit allows; the first error stops them all."""
+        ctx = self._ctx
+        abort = threading.Event()
+        claiming = threading.Lock()
+
+        def work() -> None:
+            try:
+                while not abort.is_set():
+                    with claiming:
+                        claim = ctx.ledger.claim(operation.id, ctx.token)
+                    if claim is None:
+                        return
+                    self._work_on(operation, claim, abort)
+            except BaseException:
+                abort.set()
+                raise
+
+        workers = max(1, ctx.limits.workers.get(operation.store, 1))
+        with ThreadPoolExecutor(max_workers=workers, thread_name_prefix=f"tenure-{operation.store}") as pool:
+            futures = [pool.submit(work) for _ in range(workers)]
+        failures = [error for future in futures if (error := future.exception()) is not None]
+        # An interruption is the echo of what stopped the others.
+        failures.sort(key=lambda error: isinstance(error, InterruptedRunError))
+        if failures:
+            raise failures[0]
+
+    def _work_on(self, operation: Operation, claim: Claim, abort: threading.Event) -> None:
+        """Run the batches of one range to its end."""
+        ctx = self._ctx
+        while True:
+            self._hold_while_paused(operation)
+            ctx.signal.check(operation.id)
+            if abort.is_set():
+                raise InterruptedRunError(operation=operation.id)
+            step = operation.run_batch(ctx, claim)
+            if not step.committed:
+                ctx.ledger.advance(claim, step.cursor, changed=step.changed, seen=step.seen)
+            ctx.reporter.advance(operation.id, step.changed)
+            if step.cursor is None:
+                return
+            claim = claim.model_copy(update={"cursor": step.cursor})
+
+    def _sweep(self, operation: Operation) -> Outcome:
+        """Sweep until a pass leaves nothing, or leaves what the pass before left."""
+        total = Outcome()
+        for _ in range(MAX_SWEEPS):
+            self._ctx.signal.check(operation.id)
+            swept = operation.sweep(self._ctx)
+            stuck = swept.changed == 0 and swept.left == total.left
+            total = total.plus(swept)
+            if swept.left == 0 or stuck:
+                break
+        return total
+
+    def _sweep_again(self, operation: Operation, row: OperationRow) -> Outcome:
+        """Catch what was born since a finished backfill; what is left then is a failure like in the backfill itself."""
+        swept = self._sweep(operation)
+        outcome = Outcome(planned=row.planned or 0, changed=swept.changed, left=swept.left, note=swept.note)
+        if swept.changed or swept.left:
+            total = outcome.model_copy(update={"changed": row.changed + swept.changed})
+            self._ctx.ledger.finish_operation(operation.id, "failed" if swept.left else "done", total)
+            self._ctx.ledger.event(self._ctx.run, "sweep", operation.id, _counts(outcome))
+        if swept.left:
+            raise OperationFailedError(
+                operation=operation.describe(),
+                object=operation.object,
+                planned=swept.changed + swept.left,
+                changed=swept.changed,
+                left=swept.left,
+                problem=swept.note or "`tenure inspect` lists what is left and why.",
+            )
+        return outcome
+
+    # What an operator asks from another terminal.
+
+    def _listen(self, controls: dict[str, str]) -> None:
+        wanted = controls.get("pause", "off") == "on"
+        if wanted and not self._paused.is_set():
+            self._paused.set()
+            self._move(RunState.PAUSING, "asked by the operator")
+        elif not wanted and self._paused.is_set():
+            self._paused.clear()
+            self._move(RunState.RUNNING)
+
+    def _hold_while_paused(self, operation: Operation) -> None:
+        if not self._paused.is_set():
+            return
+        self._ctx.reporter.note(operation.id, "paused; `tenure resume` goes on")
+        if self._state is RunState.PAUSING:
+            self._move(RunState.PAUSED, "asked by the operator")
+        while self._paused.is_set() and not self._ctx.signal.is_set():
+            time.sleep(PAUSE_POLL_SECONDS)
+
+    def _move(self, state: RunState, reason: str = "") -> None:
+        if self._ctx.run is None:
+            return
+        check_move(self._state, state)
+        self._state = state
+        self._ctx.ledger.set_run_state(self._ctx.run, state, reason)
+
+
+def consent(plan: Plan, through: Phase, allowed: Iterable[Hazard]) -> None:
+    """Errors: RefusedError naming every hazard up to *through* that needs consent and was not allowed by name."""
+    granted = set(allowed)
+    missing: dict[Hazard, list[str]] = {}
+    for operation in plan.operations:
+        if operation.phase.order <= through.order and not operation.waiting:
+            for hazard in set(operation.hazards) & NEEDS_CONSENT - granted:
+                missing.setdefault(hazard, []).append(operation.describe())
+    if missing:
+        reasons = "; ".join(f"{hazard}: {', '.join(what[:3])}" for hazard, what in sorted(missing.items()))
+        flags = " ".join(f"--allow {hazard}" for hazard in sorted(missing))
+        raise RefusedError(
+            reason=f"the plan has hazards that need your word: {reasons}.",
+            remedy=f"Read them in `tenure plan`, then add {flags}.",
+        )
+
+
+def holder_name() -> str:
+    """Return who holds the lease, for people: host and process."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _counts(outcome: Outcome) -> str:
+    text = f"planned {outcome.planned:,}, changed {outcome.changed:,}, left {outcome.left:,}"
+    return f"{text}; {outcome.note}" if outcome.note else text
