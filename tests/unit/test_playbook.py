@@ -273,7 +273,8 @@ def test_sentinels_are_the_reserved_values_of_their_type() -> None:
 
 def _plain_example() -> dict[str, Any]:
     raw: dict[str, Any] = YAML(typ="safe", pure=True).load(EXAMPLE.read_text())
-    raw["connections"]["neo4j"]["url"] = "bolt://h:7687"
+    for store, url in (("postgres", "host=h"), ("neo4j", "bolt://h:7687"), ("qdrant", "http://h:6333")):
+        raw["connections"][store]["url"] = url  # filled in by the loader, which these tests leave out
     return raw
 
 

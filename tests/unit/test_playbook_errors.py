@@ -180,8 +180,8 @@ BAD: dict[str, tuple[str, list[tuple[int, int, str]]]] = {
     "missing aliases": (f"!{HEAD.replace('registry', 'aliases: no.csv, registry', 1)}", [(2, 19, "no.csv not exist")]),
     "wrong Neo4j address": (f"!{HEAD.replace('bolt:', 'http:')}", [(3, 66, "bolt:// web page")]),
     "Qdrant address without scheme": (f"!{HEAD.replace('http://h', 'h')}", [(3, 98, "http://")]),
-    "wrong Postgres address": (f"!{HEAD.replace('postgresql://h/db', 'h:5432/db')}", [(3, 32, "postgresql:// DSN")]),
-    "another database": (f"!{HEAD.replace('postgresql://', 'mysql://')}", [(3, 32, "Postgres postgresql://")]),
+    "wrong Postgres address": (f"!{HEAD.replace('postgresql://h/db', 'h:5432/db')}", [(3, 31, "postgresql:// DSN")]),
+    "another database": (f"!{HEAD.replace('postgresql://', 'mysql://')}", [(3, 31, "Postgres postgresql://")]),
     "wrong Qdrant scheme": (f"!{HEAD.replace('http://h', 'grpc://h')}", [(3, 98, "Qdrant https:// REST")]),
     "number as password": (
         "!" + HEAD.replace('{url: "bolt', '{password: 12345, url: "bolt'),
