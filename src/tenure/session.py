@@ -1,0 +1,218 @@
+"""One playbook with its stores: what the commands and the library's users call. Parsing and printing live elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tenure.attribution.build import RowRules, row_rules, tenant_key
+from tenure.attribution.items import Lookups
+from tenure.catalog import Catalog
+from tenure.catalog.merge import merged
+from tenure.errors import PlanError, PreflightError
+from tenure.ledger import Ledger
+from tenure.planner import Plan, plan
+from tenure.playbook import Playbook, load_playbook
+from tenure.runner.context import Context, Limits, Reporter, SilentReporter, StopSignal
+from tenure.stores.postgres import PostgresStore
+from tenure.values import Hazard, Phase, TenantKey
+
+if TYPE_CHECKING:
+    from tenure.checks import Report
+    from tenure.runner.runner import RunResult
+    from tenure.stores.neo4j import Neo4jStore
+    from tenure.stores.qdrant import QdrantStore
+
+GATES = (Phase.CUTOVER, Phase.CONTRACT)
+LAST_BEFORE_GATE = Phase.CONSTRAIN
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What `apply` did: the run's outcomes, and the verification that followed it."""
+
+    plan: Plan
+    result: RunResult
+    report: Report
+
+
+class Session:
+    """Opens what the playbook names and closes it again; a context manager.
+
+    Every verb may be called at any time; what was done before is read from the ledger.
+    """
+
+    def __init__(self, playbook: Playbook) -> None:
+        """Use *playbook*; stores are opened when they are first asked for."""
+        self.playbook = playbook
+        self._stack = ExitStack()
+
+    @classmethod
+    def open(cls, path: Path | str = "tenure.yaml") -> Session:
+        """Return a session of the playbook at *path*. Errors: PlaybookError with line and column."""
+        return cls(load_playbook(Path(path)))
+
+    def __enter__(self) -> Session:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close every store."""
+        self._stack.close()
+
+    # The stores.
+
+    @property
+    def key(self) -> TenantKey:
+        """Return the tenant key."""
+        return tenant_key(self.playbook)
+
+    @cached_property
+    def postgres(self) -> PostgresStore:
+        """Return the open Postgres store. Errors: StoreUnreachableError."""
+        connection = self.playbook.connections.postgres
+        store = PostgresStore(connection.url.get_secret_value(), role=connection.role, settings=connection.settings)
+        return self._stack.enter_context(store)
+
+    @cached_property
+    def neo4j(self) -> Neo4jStore | None:
+        """Return the open graph, or None when the playbook has none. Errors: StoreUnreachableError."""
+        connection = self.playbook.connections.neo4j
+        if connection is None or self.playbook.neo4j is None:
+            return None
+        from tenure.stores.neo4j import Neo4jStore
+
+        store = Neo4jStore(connection.url, connection.user, connection.password.get_secret_value(), connection.database)
+        return self._stack.enter_context(store)
+
+    @cached_property
+    def qdrant(self) -> QdrantStore | None:
+        """Return the open vector store, or None when the playbook has none. Errors: StoreUnreachableError."""
+        connection = self.playbook.connections.qdrant
+        if connection is None or self.playbook.qdrant is None:
+            return None
+        from tenure.stores.qdrant import QdrantStore
+
+        secret = connection.api_key.get_secret_value() if connection.api_key is not None else None
+        return self._stack.enter_context(QdrantStore(connection.url, secret))
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Return the ledger, which may not be installed yet."""
+        return Ledger(self.postgres)
+
+    # What is there and what is to be done.
+
+    def catalog(self) -> Catalog:
+        """Return the stores as they are now."""
+        from tenure.stores.postgres_introspect import introspect_postgres
+
+        with self.postgres.connection() as connection:
+            postgres = introspect_postgres(connection)
+        return Catalog(
+            postgres=postgres,
+            neo4j=self.neo4j.introspect() if self.neo4j is not None else None,
+            qdrant=self._introspect_qdrant(),
+        )
+
+    def planning_catalog(self) -> Catalog:
+        """Return the catalog that plans are made from: as it was before the first run, plus what is new."""
+        live = self.catalog()
+        kept = self.ledger.baseline("catalog", "") if self.ledger.installed() else None
+        return merged(Catalog.model_validate(kept), live) if kept is not None else live
+
+    def plan(self) -> Plan:
+        """Return the plan: the one that the ledger has while the playbook is the same, else a new one."""
+        if self.ledger.installed():
+            latest = self.ledger.latest_run()
+            if latest is not None and latest.playbook_hash == self.playbook.digest():
+                return Plan.restore(latest.plan)
+        return plan(self.playbook, self.planning_catalog())
+
+    def rules(self, catalog: Catalog) -> RowRules:
+        """Return the resolved rules of the tables."""
+        return row_rules(self.playbook, catalog.postgres)
+
+    # The commands.
+
+    def inspect(self) -> Report:
+        """Return what stands in the way and what will be decided how; writes nothing to any store."""
+        from tenure.checks import inspect
+
+        return inspect(self)
+
+    def verify(self) -> Report:
+        """Return whether every item has its tenant, in all stores."""
+        from tenure.checks import verify
+
+        return verify(self)
+
+    def apply(
+        self,
+        through: Phase = LAST_BEFORE_GATE,
+        *,
+        allowed: Iterable[Hazard] = (),
+        reporter: Reporter | None = None,
+        signal: StopSignal | None = None,
+    ) -> Applied:
+        """Run or resume the plan up to and including phase *through*, then verify.
+
+        Errors: PlanError when playbook and stores do not fit, PreflightError when inspect finds errors before anything
+        was written, and all that `Runner.run` raises.
+        """
+        from tenure.runner.runner import Runner
+
+        current = self.plan()
+        if current.errors:
+            raise PlanError(count=len(current.errors), first=_first(current.errors), findings=current.errors)
+        if not self._begun():
+            found = self.inspect()
+            errors = [finding for finding in found.findings if finding.severity == "error"]
+            if errors:
+                raise PreflightError(
+                    store=errors[0].store,
+                    object=errors[0].object,
+                    problem=f"{errors[0].title}.",
+                    remedy=errors[0].remedy + (f" And {len(errors) - 1} more: `tenure inspect`." if errors[1:] else ""),
+                    findings=tuple(errors),
+                )
+            self.ledger.install()
+            self.ledger.keep_baseline("catalog", "", self.catalog().model_dump(mode="json"))
+        self.ledger.install()
+        result = Runner(self.context(reporter, signal), current).run(through, allowed)
+        return Applied(plan=current, result=result, report=self.verify())
+
+    def context(self, reporter: Reporter | None = None, signal: StopSignal | None = None) -> Context:
+        """Return what operations run with."""
+        limits = self.playbook.limits
+        return Context(
+            key=self.key,
+            postgres=self.postgres,
+            ledger=self.ledger,
+            lookups=Lookups(self.postgres.connection, self.key),
+            neo4j_store=self.neo4j,
+            qdrant_store=self.qdrant,
+            limits=Limits(batch_ms=limits.batch_ms, workers=limits.workers.model_dump()),
+            reporter=reporter or SilentReporter(),
+            signal=signal or StopSignal(),
+        )
+
+    def _begun(self) -> bool:
+        """Return whether a run has started to write."""
+        return self.ledger.installed() and any(row.attempts for row in self.ledger.operations())
+
+    def _introspect_qdrant(self) -> Any:
+        if self.qdrant is None:
+            return None
+        from tenure.stores.qdrant_introspect import introspect_qdrant
+
+        return self.qdrant.call("introspection", introspect_qdrant)
+
+
+def _first(findings: Iterable[Any]) -> str:
+    finding = next(iter(findings))
+    return f"{finding.store} {finding.object}: {finding.title}. {finding.remedy}"
