@@ -16,6 +16,7 @@ from migrations_support import MARK, WAIT_S, db_fixture, put_fixture, states, un
 from psycopg import IsolationLevel
 
 from tenure.errors import (
+    MigrationInterruptedError,
     MigrationInvalidIndexError,
     MigrationLockedError,
     MigrationLockTimeoutError,
@@ -192,6 +193,43 @@ def test_kill_in_the_middle_then_apply_gives_the_same_end(
     assert values(db, "SELECT n FROM log ORDER BY n") == [0, 1, 2, 3]
     assert runner.verify() == ()
     assert runner.apply().files == ()
+
+
+@pytest.mark.parametrize("mark", ["", MARK], ids=["transactional", "non-transactional"])
+def test_an_interrupt_cancels_the_statement_and_says_how_to_go_on(
+    postgres_dsn: str, db: psycopg.Connection, put: Callable[..., Path], mark: str
+) -> None:
+    db.execute("CREATE TABLE pause (n int); INSERT INTO pause VALUES (600); CREATE TABLE log (n int)")
+    runner = MigrationRunner(postgres_dsn, put(a=mark + "insert into log values (1); select pg_sleep(n) from pause;"))
+
+    def interrupt() -> None:
+        until(lambda: values(db, "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"), "the pause")
+        signal.raise_signal(signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(MigrationInterruptedError, match="resumes with statement 2" if mark else "Nothing of") as caught:
+        runner.apply()
+    thread.join(WAIT_S)
+
+    assert caught.value.exit_code == 130
+    assert values(db, "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'") == []
+    db.execute("TRUNCATE pause")
+    runner.apply()
+    assert values(db, "SELECT n FROM log") == [1]
+
+
+def test_a_function_that_refuses_transactions_runs_without_one(
+    postgres_dsn: str, db: psycopg.Connection, put: Callable[..., Path]
+) -> None:
+    db.execute(
+        "CREATE SEQUENCE tries; CREATE TABLE log (n int);"
+        " CREATE FUNCTION picky() RETURNS void LANGUAGE plpgsql AS $$ BEGIN"
+        " IF nextval('tries') = 1 THEN RAISE EXCEPTION 'not in a transaction' USING errcode = '25001'; END IF;"
+        " INSERT INTO log VALUES (1); END $$"
+    )
+    MigrationRunner(postgres_dsn, put(a=MARK + "select picky();")).apply()
+    assert values(db, "SELECT n FROM log") == [1]
 
 
 @pytest.mark.parametrize("guard", ["", "if not exists "])

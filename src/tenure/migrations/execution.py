@@ -152,9 +152,7 @@ class FileExecution:
         for attempt in range(1, self._attempts + 1):
             try:
                 if statement.data_change:
-                    with self._connection.transaction():
-                        self._connection.execute(statement.text.encode())
-                        self._note(failure, statement.number, _since(started))
+                    self._run_noted(statement, failure, started)
                 elif statement.concurrent:
                     self._run_concurrent(statement, failure)
                 else:
@@ -171,6 +169,19 @@ class FileExecution:
             failure.done = max(failure.done, statement.number)
             return attempt
         raise AssertionError("the last attempt returns or raises")
+
+    def _run_noted(self, statement: Statement, failure: Failure, started: float) -> None:
+        """Run a change of data in one transaction with the note that it is done, so that no kill can repeat it."""
+        from psycopg import errors
+
+        try:
+            with self._connection.transaction():
+                self._connection.execute(statement.text.encode())
+                self._note(failure, statement.number, _since(started))
+        except errors.ActiveSqlTransaction:
+            # A SELECT of a function that refuses to run in a transaction, as extensions have them; it did nothing yet.
+            self._connection.execute(statement.text.encode())
+            self._note(failure, statement.number, _since(started))
 
     def _run_concurrent(self, statement: Statement, failure: Failure) -> None:
         """Run without timeouts: it waits for every older snapshot, and cut short it leaves an invalid index behind."""

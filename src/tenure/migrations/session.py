@@ -118,7 +118,7 @@ def open_transactions(connection: Connection) -> str:
     """Describe the sessions with the oldest open transactions: whoever held the lock is most likely among them."""
     rows = connection.execute(_WAITED_FOR).fetchall()
     if not rows:
-        return "No other session has an open transaction now."
+        return "No other session that this role may see has an open transaction now."
     sessions = "; ".join(f"pid {pid} ({name}, {state}, {age} s)" for pid, name, state, age in rows)
     return f"Sessions with open transactions: {sessions}."
 
