@@ -1,0 +1,1 @@
+../../src/tenure/demo/example/base.sql
