@@ -178,3 +178,7 @@ class GraphMemoryError(StoreError):
 
 class GraphConstraintError(StoreError):
     """{store}: a constraint stands against it: {problem}"""
+
+
+class SchemaMovedError(StoreError):
+    """{store}: {problem} {remedy}"""

@@ -11,7 +11,9 @@ import pytest
 from psycopg import sql
 
 from tenure.catalog.postgres import PostgresCatalog, Table
-from tenure.stores.postgres_introspect import introspect_postgres
+from tenure.errors import SchemaMovedError
+from tenure.stores import postgres_introspect
+from tenure.stores.postgres_introspect import ATTEMPTS, introspect_postgres
 
 pytestmark = pytest.mark.postgres
 
@@ -236,3 +238,38 @@ def test_the_session_is_left_as_it_was_and_nothing_is_written(connection: psycop
     run(connection, "DROP TABLE mid")
     assert introspect_postgres(connection).digest() == first.digest()
     assert PostgresCatalog.model_validate_json(first.model_dump_json()) == first
+
+
+def _drop_in_the_middle(
+    monkeypatch: pytest.MonkeyPatch, connection: psycopg.Connection[Any], dsn: str, times: int
+) -> list[str]:
+    """Drop one of several tables while the first *times* attempts are between two statements; return their names."""
+    names = [f"t{place}" for place in range(times + 1)]
+    for name in names:
+        run(connection, f"CREATE TABLE {name} (a int PRIMARY KEY REFERENCES {name}, CHECK (a > 0))")
+    doomed = names[:times]
+    read_tables = postgres_introspect._tables
+
+    def tables(*arguments: Any) -> Any:
+        if doomed:
+            with psycopg.connect(dsn, autocommit=True) as other:
+                other.execute(f"DROP TABLE {doomed.pop()}".encode())
+        return read_tables(*arguments)
+
+    monkeypatch.setattr(postgres_introspect, "_tables", tables)
+    return names
+
+
+def test_a_table_that_is_dropped_meanwhile_is_gone_and_breaks_nothing(
+    connection: psycopg.Connection[Any], postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = _drop_in_the_middle(monkeypatch, connection, postgres_dsn, ATTEMPTS - 1)
+    assert [found.name for found in introspect_postgres(connection).tables] == names[-1:]
+
+
+def test_a_schema_that_never_holds_still_is_an_error_with_a_remedy(
+    connection: psycopg.Connection[Any], postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _drop_in_the_middle(monkeypatch, connection, postgres_dsn, ATTEMPTS)
+    with pytest.raises(SchemaMovedError, match="Try again when no DDL runs"):
+        introspect_postgres(connection)

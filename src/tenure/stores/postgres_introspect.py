@@ -6,9 +6,10 @@ import re
 from collections import defaultdict
 from typing import Any, Literal, cast
 
-from psycopg import Connection
+from psycopg import Connection, errors
 from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
+from pydantic import ValidationError
 
 from tenure.catalog.postgres import (
     Check,
@@ -24,10 +25,12 @@ from tenure.catalog.postgres import (
     Trigger,
     View,
 )
-from tenure.errors import AmbiguousNameError
+from tenure.errors import AmbiguousNameError, SchemaMovedError
 from tenure.stores import postgres_introspect_queries as queries
 
 Row = dict[str, Any]
+
+ATTEMPTS = 3
 
 _KINDS: dict[str, Literal["table", "partitioned", "foreign"]] = {"r": "table", "p": "partitioned", "f": "foreign"}
 _GENERATED: dict[str, Literal["", "stored", "virtual"]] = {"": "", "s": "stored", "v": "virtual"}
@@ -46,8 +49,25 @@ def introspect_postgres(connection: Connection[Any]) -> PostgresCatalog:
     of the session stay as they were. On a connection outside a transaction all statements see one snapshot. Takes only
     ACCESS SHARE locks, and waits behind an ACCESS EXCLUSIVE one for as long as the session's lock_timeout allows.
 
-    Raises AmbiguousNameError where two tables are written alike, and psycopg.Error where the server fails.
+    Raises AmbiguousNameError where two tables are written alike, SchemaMovedError where tables are dropped so often
+    that no attempt sees a whole schema, and psycopg.Error where the server fails.
     """
+    for attempt in range(ATTEMPTS):
+        try:
+            return _read(connection)
+        except (errors.InternalError_, errors.UndefinedTable, errors.UndefinedObject, ValidationError) as error:
+            # Definitions are made from the catalog of now, whatever the snapshot: of what was dropped meanwhile (a
+            # partition in rotation, say) they are null, or an internal error.
+            if attempt == ATTEMPTS - 1:
+                raise SchemaMovedError(
+                    store="Postgres",
+                    problem=f"the schema changed during each of {ATTEMPTS} attempts to read it.",
+                    remedy=f"Try again when no DDL runs. The last attempt: {error}",
+                ) from error
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _read(connection: Connection[Any]) -> PostgresCatalog:
     fresh = connection.info.transaction_status is TransactionStatus.IDLE
     with connection.transaction(force_rollback=True), connection.cursor(row_factory=dict_row) as cursor:
         if fresh:

@@ -62,8 +62,7 @@ SELECT c.oid, n.nspname::text AS schema_name, c.relname::text AS name, c.relkind
              ORDER BY k.place) AS partition_columns,
        coalesce((SELECT option_value::int FROM pg_options_to_table(c.reloptions)
                  WHERE option_name = 'fillfactor'), 100) AS fillfactor,
-       ARRAY(SELECT DISTINCT t.pubname::text FROM pg_publication_tables t
-             WHERE t.schemaname = n.nspname AND t.tablename = c.relname ORDER BY 1) AS publications,
+       coalesce(published.publications, '{{}}') AS publications,
        size.pages, coalesce(pg_total_relation_size(c.oid), 0) AS size_bytes,
        -- As the planner scales its statistics; a table never analysed is guessed from its width.
        CASE WHEN c.reltuples >= 0 AND c.relpages > 0 THEN round(c.reltuples / c.relpages * size.pages)
@@ -76,6 +75,11 @@ SELECT c.oid, n.nspname::text AS schema_name, c.relname::text AS name, c.relkind
 FROM relations r JOIN pg_class c ON c.oid = r.oid JOIN pg_namespace n ON n.oid = c.relnamespace
 CROSS JOIN LATERAL (SELECT current_setting('block_size')::int AS block,
     coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::int AS pages) AS size
+-- Once for all tables: the view works through every publication each time it is asked.
+LEFT JOIN (SELECT t.schemaname, t.tablename,
+                  array_agg(DISTINCT t.pubname::text ORDER BY t.pubname::text) AS publications
+           FROM pg_publication_tables t GROUP BY 1, 2) AS published
+       ON published.schemaname = n.nspname AND published.tablename = c.relname
 WHERE c.relkind IN ('r', 'p', 'f')
 ORDER BY n.nspname, c.relname
 """
