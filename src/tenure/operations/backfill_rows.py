@@ -42,6 +42,7 @@ class BackfillRows(Operation):
     kind: ClassVar[str] = "backfill_rows"
     phase: ClassVar[Phase] = Phase.BACKFILL
     store: ClassVar[Store] = "postgres"
+    volatile: ClassVar[frozenset[str]] = frozenset({"planned", "rows_per_page"})
     ranged: ClassVar[bool] = True
 
     rule: RowRule

@@ -7,6 +7,8 @@ ledger keeps. Every verb may be repeated after a crash at any line.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -53,6 +55,8 @@ class Operation(Frozen):
     reversible: ClassVar[bool] = True
     online: ClassVar[bool] = True
     ranged: ClassVar[bool] = False
+    # Fields that the volume of data or the machine decides; an operation is the same whatever they are.
+    volatile: ClassVar[frozenset[str]] = frozenset({"planned"})
 
     object: str
     planned: int | None = None
@@ -103,10 +107,8 @@ class Operation(Frozen):
         raise NotImplementedError
 
     def dump(self) -> dict[str, Any]:
-        """Return the value as JSON data with its kind, phase and store; `operations.load` is the inverse."""
-        return {
-            "kind": self.kind,
-            "phase": str(self.phase),
-            "store": self.store,
-            **self.model_dump(mode="json"),
-        }
+        """Return the value as JSON data with its kind, phase, store and digest; `operations.load` is the inverse."""
+        body = {"kind": self.kind, "phase": str(self.phase), "store": self.store, **self.model_dump(mode="json")}
+        meaning = {name: value for name, value in body.items() if name not in self.volatile}
+        text = json.dumps(meaning, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return {**body, "digest": hashlib.sha256(text.encode()).hexdigest()}

@@ -24,6 +24,7 @@ class LoadDecisions(Operation):
     kind: ClassVar[str] = "load_decisions"
     phase: ClassVar[Phase] = Phase.EXPAND
     store: ClassVar[Store] = "postgres"
+    volatile: ClassVar[frozenset[str]] = frozenset({"planned", "path"})
 
     path: str
     content: str

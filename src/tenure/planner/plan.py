@@ -33,9 +33,8 @@ class Plan(Frozen):
     def hash(self) -> str:
         """Return the sha256 of the plan: the same inputs give the same hash, whatever the data's volume is."""
         body = self.dump()
-        for operation in body["operations"]:
-            for volatile in ("planned", "rows_per_page", "path"):
-                operation.pop(volatile, None)
+        body["operations"] = [operation["digest"] for operation in body["operations"]]
+        body["findings"] = [{**finding, "title": ""} for finding in body["findings"]]
         text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -1,0 +1,213 @@
+"""What is planned for Neo4j: identity indexes, nodes before what leans on them, relationships, constraints, splits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+
+from tenure.attribution.build import RowRules, problem, resolved_policy, table_name
+from tenure.attribution.graph import GraphSpec, NodeSpec, Reference, RelationshipSpec
+from tenure.attribution.spec import (
+    ColumnSource,
+    ConstantSource,
+    EndRowsSource,
+    EndsSource,
+    ItemRule,
+    ItemSource,
+    NeighboursSource,
+)
+from tenure.catalog import Catalog
+from tenure.catalog.neo4j import Neo4jCatalog
+from tenure.operations.base import Operation
+from tenure.planner.points import row_source
+from tenure.playbook import sources
+from tenure.playbook.base import split_dotted
+from tenure.playbook.models import GraphRules, Playbook
+from tenure.playbook.rules import NodeRule, RelationshipRule
+from tenure.values import Finding
+
+
+@dataclass
+class GraphPlan:
+    """The resolved rules of the graph, the catalog they were resolved against, and what is wrong."""
+
+    spec: GraphSpec | None = None
+    catalog: Neo4jCatalog | None = None
+    findings: list[Finding] = field(default_factory=list)
+
+
+def rules(playbook: Playbook, catalog: Catalog, built: RowRules) -> GraphPlan:
+    """Resolve every keyed label and relationship type. Nothing is raised; what is wrong becomes a finding."""
+    found = GraphPlan(catalog=catalog.neo4j)
+    if catalog.neo4j is None or playbook.neo4j is None:
+        return found
+    graph = playbook.neo4j
+    nodes = {}
+    for label, rule in graph.nodes.items():
+        if rule.kind == "keyed" and catalog.neo4j.label(label) is not None:
+            nodes[label] = _node(label, rule, playbook, catalog, built, found.findings)
+    relationships = []
+    for name, edge in graph.relationships.items():
+        if edge.kind == "keyed" and catalog.neo4j.relationship_type(name) is not None:
+            relationships.append(_relationship(name, edge, playbook, catalog, built, found.findings))
+    for label, spec in nodes.items():
+        found.findings.extend(_unknown_types(label, spec, catalog.neo4j))
+    order = _order(graph, nodes, catalog.neo4j, found.findings)
+    found.spec = GraphSpec(
+        key=built.key,
+        nodes=tuple(nodes[label] for label in order),
+        relationships=tuple(relationships),
+        shared_labels=tuple(sorted(label for label, rule in graph.nodes.items() if rule.kind == "shared")),
+    )
+    return found
+
+
+def _node(
+    label: str,
+    rule: NodeRule,
+    playbook: Playbook,
+    catalog: Catalog,
+    built: RowRules,
+    findings: list[Finding],
+) -> NodeSpec:
+    resolved = [_source(label, source, catalog, built, findings) for source in rule.sources]
+    assert catalog.neo4j is not None
+    found = catalog.neo4j.label(label)
+    return NodeSpec(
+        label=label,
+        identity=rule.identity,
+        rule=ItemRule(
+            key=built.key,
+            sources=tuple(source for source in resolved if source is not None),
+            policy=resolved_policy(playbook.policy(rule)),
+        ),
+        several=rule.several,
+        stale=rule.stale,
+        key_exists=found is not None and found.property(built.key.name) is not None,
+    )
+
+
+def _relationship(
+    name: str,
+    rule: RelationshipRule,
+    playbook: Playbook,
+    catalog: Catalog,
+    built: RowRules,
+    findings: list[Finding],
+) -> RelationshipSpec:
+    resolved = [_source(name, source, catalog, built, findings) for source in rule.sources]
+    assert catalog.neo4j is not None
+    found = catalog.neo4j.relationship_type(name)
+    ends = found.ends if found is not None else ()
+    references = []
+    for property_, dotted in rule.references.items():
+        label, identity = split_dotted(dotted)
+        references.append(Reference(property=property_, label=label, identity=identity))
+    return RelationshipSpec(
+        type=name,
+        start_labels=tuple(sorted({end.start for end in ends})),
+        end_labels=tuple(sorted({end.end for end in ends})),
+        rule=ItemRule(
+            key=built.key,
+            sources=tuple(source for source in resolved if source is not None),
+            policy=resolved_policy(playbook.policy(rule)),
+        ),
+        references=tuple(references),
+        key_exists=found is not None and found.property(built.key.name) is not None,
+    )
+
+
+def _source(
+    name: str, source: sources.Source, catalog: Catalog, built: RowRules, findings: list[Finding]
+) -> ItemSource | None:
+    if isinstance(source, sources.Constant):
+        return ConstantSource(value=source.constant)
+    if isinstance(source, sources.Property):
+        return ColumnSource(name=source.property)
+    if isinstance(source, sources.Neighbours):
+        return NeighboursSource(types=source.neighbours)
+    if isinstance(source, sources.Ends):
+        return EndsSource()
+    if isinstance(source, sources.EndsFromPostgres):
+        resolved = [
+            row_source(name, source.table, column, None, catalog, built, findings, "neo4j")
+            for column in (source.match.start, source.match.end)
+        ]
+        if None in resolved:
+            return None
+        return EndRowsSource(
+            table=table_name(source.table, catalog.postgres),
+            start_column=source.match.start,
+            end_column=source.match.end,
+        )
+    assert isinstance(source, sources.FromPostgres), source
+    return row_source(name, source.table, source.column, source.match, catalog, built, findings, "neo4j")
+
+
+def _unknown_types(label: str, spec: NodeSpec, catalog: Neo4jCatalog) -> Iterator[Finding]:
+    for source in spec.rule.sources:
+        if isinstance(source, NeighboursSource):
+            for type_ in source.types:
+                found = catalog.relationship_type(type_)
+                if found is None or all(label not in (end.start, end.end) for end in found.ends):
+                    yield problem(
+                        "TEN004",
+                        label,
+                        f"no relationship of type {type_!r} touches a node with this label",
+                        f"Types are: {', '.join(sorted(t.name for t in catalog.relationship_types))}.",
+                        "neo4j",
+                    )
+
+
+def _order(graph: GraphRules, nodes: dict[str, NodeSpec], catalog: Neo4jCatalog, findings: list[Finding]) -> list[str]:
+    """Return the labels so that those whose tenant comes from neighbours follow the labels of these neighbours.
+
+    A relationship with a source of its own says itself to whom it belongs, so the label at its other end is not waited
+    for.
+    """
+    waits: dict[str, set[str]] = {label: set() for label in nodes}
+    for label, spec in nodes.items():
+        for source in spec.rule.sources:
+            if not isinstance(source, NeighboursSource):
+                continue
+            for type_ in source.types:
+                rule = graph.relationships.get(type_)
+                if rule is not None and any(not isinstance(own, sources.Ends) for own in rule.sources):
+                    continue
+                found = catalog.relationship_type(type_)
+                for end in found.ends if found is not None else ():
+                    if label in (end.start, end.end):
+                        other = end.end if end.start == label else end.start
+                        if other in nodes and other != label:
+                            waits[label].add(other)
+    try:
+        return list(TopologicalSorter(waits).static_order())
+    except CycleError as error:
+        around = " -> ".join(reversed(error.args[1]))
+        findings.append(
+            problem(
+                "TEN005",
+                error.args[1][0],
+                f"the `neighbours` sources form a cycle: {around}",
+                "Give one of these labels a source that does not lead back to it, or the relationship one of its own.",
+                "neo4j",
+            )
+        )
+        return list(nodes)
+
+
+def expand(plan: GraphPlan) -> Iterator[Operation]:
+    yield from ()
+
+
+def backfill(plan: GraphPlan) -> Iterator[Operation]:
+    yield from ()
+
+
+def constrain(plan: GraphPlan) -> Iterator[Operation]:
+    yield from ()
+
+
+def cutover(plan: GraphPlan) -> Iterator[Operation]:
+    yield from ()
