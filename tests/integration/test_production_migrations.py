@@ -11,6 +11,7 @@ from psycopg import errors
 
 from tenure.demo.example import generate, load_postgres
 from tenure.demo.example.postgres import schema
+from tenure.migrations import MigrationRunner
 
 FOLDER = Path(__file__).parents[2] / "migrations"
 NAMES = [
@@ -28,7 +29,7 @@ STATES = ("base", "legacy", "migrated")
 
 def manifest() -> list[str]:
     lines = (line.partition("#")[0].strip() for line in (FOLDER / "manifest").read_text().splitlines())
-    return [line for line in lines if line]
+    return [line for line in lines if line and not line.startswith("!")]
 
 
 def run(connection: psycopg.Connection, *names: str) -> None:
@@ -151,6 +152,16 @@ def updated_at_moves(connection: psycopg.Connection, table: str, change: str) ->
 def test_the_manifest_lists_the_files_in_the_playbook_order() -> None:
     assert manifest() == NAMES
     assert {name for name in NAMES if (FOLDER / name).is_file()} == set(NAMES)
+
+
+def test_the_runner_takes_the_folder_once(connection: psycopg.Connection) -> None:
+    runner = MigrationRunner(connection, FOLDER)
+    runner.apply()
+    once = snapshot(connection)
+    assert [status.state.value for status in runner.status()] == ["applied"] * len(NAMES)
+    assert runner.verify() == ()
+    runner.apply()
+    assert snapshot(connection) == once
 
 
 def test_a_second_run_changes_nothing(connection: psycopg.Connection) -> None:
