@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, LiteralString, NamedTuple, TypeVar, cast
+from typing import Any, LiteralString, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import neo4j
@@ -207,7 +207,7 @@ class Neo4jStore:
         # Composed of constants and quoted names only; the driver's type wants a literal. The driver is opened first,
         # since the prefix is learnt then.
         assert self.driver is not None
-        return cast("LiteralString", self.prefix + query)
+        return self.prefix + query
 
     def _retried(self, attempt: Callable[[], T]) -> T:
         """Run *attempt* until it succeeds, its error is not one that passes, or patience is at an end."""
@@ -228,7 +228,9 @@ class Neo4jStore:
         code = getattr(error, "code", None) or ""
         if "MemoryPoolOutOfMemory" in code or "TransactionOutOfMemory" in code:
             return GraphMemoryError(store="neo4j", problem=text)
-        if isinstance(error, ConstraintError) or code.endswith(("ConstraintCreationFailed", "ConstraintValidationFailed")):
+        if isinstance(error, ConstraintError) or code.endswith(
+            ("ConstraintCreationFailed", "ConstraintValidationFailed")
+        ):
             return GraphConstraintError(store="neo4j", problem=text)
         if isinstance(error, AuthError):
             return StoreError(

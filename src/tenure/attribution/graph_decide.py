@@ -1,0 +1,372 @@
+"""Decides to whom nodes and relationships belong, a page at a time.
+
+Two modes that differ only in how a neighbour is known: by the *keys* that are already written, or, before anything is,
+by the neighbour's own *sources*, asked recursively.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from tenure.attribution.end_rows import end_rows
+from tenure.attribution.graph import GraphSpec, NodeSpec, RelationshipSpec
+from tenure.attribution.graph_read import OTHER, SHARED, Node, Relationship, Shapes, chunks, untagged_values
+from tenure.attribution.graph_values import (
+    NOWHERE,
+    Belongs,
+    Decided,
+    Tally,
+    common_tenants,
+    entries_of,
+    limited,
+    named,
+)
+from tenure.attribution.items import Item, Lookups, decide_items
+from tenure.attribution.resolve import NOTHING, Answer, Decision, Says
+from tenure.attribution.spec import EndRowsSource, EndsSource, ItemRule, NeighboursSource, Policy
+from tenure.stores.cypher import quote
+
+if TYPE_CHECKING:
+    from tenure.stores.neo4j import Neo4jStore
+
+Mode = Literal["keys", "sources"]
+CHUNK = 2000
+
+
+class Attributor:
+    """Decides pages of one graph; holds no more than a page and what it asked about it."""
+
+    def __init__(self, store: Neo4jStore, graph: GraphSpec, lookups: Lookups, mode: Mode = "keys") -> None:
+        """Read from *store*; Postgres is asked through *lookups*."""
+        self._store = store
+        self._graph = graph
+        self._lookups = lookups
+        self._mode: Mode = mode
+        self._numeric = graph.key.type == "bigint"
+        self.shapes = Shapes(graph)
+        self._untagged = untagged_values(graph.key)
+
+    def is_untagged(self, present: Any) -> bool:
+        """Return whether a key as it stands means "no tenant yet"."""
+        return present is None or (isinstance(present, str | int) and present in self._untagged)
+
+    def nodes(self, spec: NodeSpec, nodes: Sequence[Node], *, asking: frozenset[str] = NOWHERE) -> list[Decided]:
+        """Decide a page of nodes that go by *spec*.
+
+        *asking* are the labels whose neighbours are being looked at already: a node does not count as a neighbour for
+        what would be decided by that very node.
+        """
+        answers: list[dict[int, Answer]] = [{} for _ in nodes]
+        several: list[frozenset[str]] = [NOWHERE for _ in nodes]
+        for place, source in enumerate(spec.rule.sources):
+            if isinstance(source, NeighboursSource):
+                tallies = self._tallies(spec, source, nodes, asking | {spec.label})
+                earlier = self._earlier(spec, nodes, answers, place, tallies)
+                for index, node in enumerate(nodes):
+                    answer, tenants = self._around(spec, tallies[node.element], node.present, earlier.get(index))
+                    answers[index][place] = answer
+                    several[index] = several[index] or tenants
+        items = [self._item(spec, node, found) for node, found in zip(nodes, answers, strict=True)]
+        decisions = decide_items(spec.rule, items, self._lookups)
+        return [
+            Decided(decision, tuple(sorted(tenants)) if decision.bin == "assigned" else ())
+            for decision, tenants in zip(decisions, several, strict=True)
+        ]
+
+    def relationships(self, spec: RelationshipSpec, rows: Sequence[Relationship]) -> list[Decided]:
+        """Decide a page of relationships of one type."""
+        answers: list[dict[int, Answer]] = [{} for _ in rows]
+        several: list[frozenset[str]] = [NOWHERE for _ in rows]
+        reasons = [""] * len(rows)
+        for place, source in enumerate(spec.rule.sources):
+            if isinstance(source, EndRowsSource):
+                found = end_rows(self._lookups, source, [self._identities(row) for row in rows])
+                for index, answer in enumerate(found):
+                    answers[index][place] = answer
+            elif isinstance(source, EndsSource):
+                for index, (answer, tenants, reason) in enumerate(self._ends(spec, rows)):
+                    answers[index][place] = answer
+                    several[index], reasons[index] = tenants, reason
+        items = [Item(None, row.fields, row.present, found) for row, found in zip(rows, answers, strict=True)]
+        decisions = decide_items(spec.rule, items, self._lookups)
+        return [
+            Decided(
+                Decision(d.bin, d.write, f"{d.reason}: {reason}" if reason and d.bin == "conflict" else d.reason),
+                tuple(sorted(tenants)) if d.bin == "assigned" else (),
+            )
+            for d, tenants, reason in zip(decisions, several, reasons, strict=True)
+        ]
+
+    def belongs(self, nodes: Iterable[Node], asking: frozenset[str] = NOWHERE) -> dict[str, Belongs]:
+        """Return to whom each node belongs, by its element."""
+        by_kind: dict[int, dict[str, Node]] = defaultdict(dict)
+        for node in nodes:
+            by_kind[node.kind][node.element] = node
+        found: dict[str, Belongs] = {}
+        for kind, members in by_kind.items():
+            if kind in (SHARED, OTHER):
+                answer = Answer(Says.SHARED, self._graph.key.shared) if kind == SHARED else NOTHING
+                found.update(dict.fromkeys(members, Belongs(answer)))
+                continue
+            spec = self._graph.nodes[kind]
+            if spec.by_neighbours and spec.label in asking:
+                found.update(dict.fromkeys(members, Belongs(NOTHING)))
+            elif self._mode == "keys" and not spec.splits:
+                found.update(self._by_keys(spec, list(members.values())))
+            else:
+                page = list(members.values())
+                for chunk in chunks(page, CHUNK):
+                    for node, decided in zip(chunk, self.nodes(spec, chunk, asking=asking), strict=True):
+                        found[node.element] = self._final(spec.rule.policy, node.present, decided)
+        return found
+
+    def _by_keys(self, spec: NodeSpec, nodes: Sequence[Node]) -> dict[str, Belongs]:
+        """Return what the keys say that are there."""
+        self._lookups.values(node.present for node in nodes if isinstance(node.present, str | int))
+        return {node.element: self._owned(spec.rule.policy, self._lookups.present(node.present)) for node in nodes}
+
+    def _owned(self, policy: Policy, answer: Answer) -> Belongs:
+        if answer.says is Says.TENANT and answer.value is not None:
+            return Belongs(answer, frozenset((answer.value,)))
+        if answer.says is Says.NOTHING and policy.unassigned == "keep_null":
+            return Belongs(Answer(Says.SHARED, self._graph.key.shared))
+        return Belongs(answer)
+
+    def _final(self, policy: Policy, present: Any, decided: Decided) -> Belongs:
+        """Return to whom an item belongs once its decision is written."""
+        decision = decided.decision
+        if decision.write is None and decision.bin in ("unassigned", "conflict") and policy.conflict != "first":
+            return self._owned(policy, NOTHING)
+        answer = self._lookups.present(decision.write if decision.write is not None else present)
+        if decided.tenants and answer.says is Says.TENANT:
+            return Belongs(answer, frozenset(decided.tenants))
+        return self._owned(policy, answer)
+
+    # Neighbours.
+
+    def _around(self, spec: NodeSpec, tally: Tally, present: Any, earlier: str | None) -> tuple[Answer, frozenset[str]]:
+        """Return what the neighbours say of one node, and its tenants where it is to be split."""
+        tenants = tally.tenants()
+        if not tenants:
+            if tally.quarantined:
+                return Answer(Says.QUARANTINED, self._graph.key.quarantine), NOWHERE
+            return (Answer(Says.SHARED, self._graph.key.shared) if tally.shared else NOTHING), NOWHERE
+        if len(tenants) == 1:
+            return Answer(Says.TENANT, next(iter(tenants))), NOWHERE
+        if spec.several == "shared":
+            return Answer(Says.SHARED, self._graph.key.shared), NOWHERE
+        if spec.several == "conflict":
+            return Answer(Says.SEVERAL), NOWHERE
+        if earlier is not None and earlier in tenants:
+            # An earlier source has decided; the neighbours are a witness, and one of them agrees.
+            return Answer(Says.TENANT, earlier), NOWHERE
+        # A key that is one of the node's tenants stays, so that what was decided yesterday is right today.
+        there = self._lookups.present(present)
+        if there.says is Says.TENANT and there.value in tenants:
+            return there, tenants
+        return Answer(Says.TENANT, tally.most(self._numeric)), tenants
+
+    def _earlier(
+        self,
+        spec: NodeSpec,
+        nodes: Sequence[Node],
+        answers: Sequence[dict[int, Answer]],
+        place: int,
+        tallies: dict[str, Tally],
+    ) -> dict[int, str]:
+        """Return the tenant that earlier sources gave to nodes with several tenants around them."""
+        places = [i for i, node in enumerate(nodes) if len(tallies[node.element].tenants()) > 1]
+        if place == 0 or not places or spec.several != "split":
+            return {}
+        rule = ItemRule(key=spec.rule.key, sources=spec.rule.sources[:place], policy=Policy(existing="rederive"))
+        items = [self._item(spec, nodes[i], answers[i], present=None) for i in places]
+        decisions = decide_items(rule, items, self._lookups)
+        return {i: d.write for i, d in zip(places, decisions, strict=True) if d.bin == "assigned" and d.write}
+
+    def _tallies(
+        self, spec: NodeSpec, source: NeighboursSource, nodes: Sequence[Node], asking: frozenset[str]
+    ) -> dict[str, Tally]:
+        """Count the tenants around each node of a page."""
+        tallies = {node.element: Tally() for node in nodes}
+        for type in source.types:
+            relationship = self._graph.relationship(type)
+            if relationship is not None and (relationship.has_own_source or relationship.references):
+                self._tally_each(relationship, tallies, asking)
+            else:
+                self._tally_ends(type, tallies, asking)
+        return tallies
+
+    def _tally_ends(self, type: str, tallies: dict[str, Tally], asking: frozenset[str]) -> None:
+        """Count the nodes at the other ends; those that are told by their key are counted by the server."""
+        if self._mode == "keys":
+            whole = [str(number) for number, spec in enumerate(self._graph.nodes) if spec.splits]
+            detail = f"CASE WHEN kind IN [{', '.join(whole)}] THEN {self.shapes.node('m')} END"
+        else:
+            detail = self.shapes.node("m")
+        query = (
+            f"UNWIND $elements AS e MATCH (n)-[r:{quote(type)}]-(m) WHERE elementId(n) = e AND m <> n "
+            f"WITH e, m, {self.shapes.kind('m')} AS kind "
+            f"RETURN e, kind, m.{quote(self._graph.key.name)} AS present, {detail} AS node, count(*) AS times"
+        )
+        for rows in chunks(self._store.stream(query, elements=list(tallies)), CHUNK):
+            others = [
+                self.shapes.to_node(row["node"])
+                if row["node"] is not None
+                # No element to go by: nodes with the same kind and key are one and the same here.
+                else Node(f"{row['kind']} {row['present']!r}", row["kind"], row["present"])
+                for row in rows
+            ]
+            belongs = self.belongs(others, asking)
+            for row, other in zip(rows, others, strict=True):
+                tallies[row["e"]].add(belongs[other.element], row["times"])
+
+    def _tally_each(self, spec: RelationshipSpec, tallies: dict[str, Tally], asking: frozenset[str]) -> None:
+        """Count the relationships one by one: each may have a tenant of its own."""
+        shape = self.shapes.relationship(spec, "r", "s", "t")
+        query = (
+            f"UNWIND $elements AS e MATCH (n)-[r:{quote(spec.type)}]-(m) WHERE elementId(n) = e AND m <> n "
+            f"WITH e, r, startNode(r) AS s, endNode(r) AS t RETURN e, {shape} AS r"
+        )
+        for rows in chunks(self._store.stream(query, elements=list(tallies)), CHUNK):
+            pairs = [(row["e"], self.shapes.to_relationship(spec, row["r"])) for row in rows]
+            for (element, _), belongs in zip(pairs, self._own(spec, pairs, asking), strict=True):
+                tallies[element].add(belongs)
+
+    def _own(
+        self, spec: RelationshipSpec, pairs: Sequence[tuple[str, Relationship]], asking: frozenset[str]
+    ) -> list[Belongs]:
+        """Return to whom relationships belong as seen from one end: by their own sources, else by the other end."""
+        rows = [row for _, row in pairs]
+        own = tuple(source for source in spec.rule.sources if not isinstance(source, EndsSource))
+        found = [Belongs(NOTHING)] * len(rows)
+        if own:
+            # Without a value of its own a relationship goes by the other end: its policy has its say only at the end.
+            policy = Policy(existing=spec.rule.policy.existing) if spec.by_ends else spec.rule.policy
+            rule = ItemRule(key=spec.rule.key, sources=own, policy=policy)
+            answers: list[dict[int, Answer]] = [{} for _ in rows]
+            for place, source in enumerate(own):
+                if isinstance(source, EndRowsSource):
+                    pages = end_rows(self._lookups, source, [self._identities(row) for row in rows])
+                    for index, answer in enumerate(pages):
+                        answers[index][place] = answer
+            items = [
+                Item(None, row.fields, None if spec.by_ends else row.present, answer)
+                for row, answer in zip(rows, answers, strict=True)
+            ]
+            decisions = decide_items(rule, items, self._lookups)
+            found = [
+                self._final(policy, item.present, Decided(decision))
+                for item, decision in zip(items, decisions, strict=True)
+            ]
+            if not spec.by_ends:
+                return found
+        open_places = [index for index, belongs in enumerate(found) if belongs.answer.says is Says.NOTHING]
+        others = {i: rows[i].end if rows[i].start.element == pairs[i][0] else rows[i].start for i in open_places}
+        ends = self.belongs(others.values(), asking)
+        owners = self._owners(spec, [rows[i] for i in open_places if len(ends[others[i].element].tenants) > 1], asking)
+        for index in open_places:
+            belongs = ends[others[index].element]
+            entries = owners.get(rows[index].element)
+            common = belongs.tenants & entries.tenants() if entries is not None else NOWHERE
+            found[index] = Belongs(belongs.answer, common) if common else belongs
+        return found
+
+    # Ends.
+
+    def _ends(self, spec: RelationshipSpec, rows: Sequence[Relationship]) -> list[tuple[Answer, frozenset[str], str]]:
+        """Return what the ends say of each relationship, its tenants where it is to be divided, and why they clash."""
+        quick = [self._quick(spec, row) for row in rows]
+        slow = [row for row, answer in zip(rows, quick, strict=True) if answer is None]
+        belongs = self.belongs(node for row in slow for node in (row.start, row.end))
+        pairs = {row.element: (belongs[row.start.element], belongs[row.end.element]) for row in slow}
+        divided = [row for row in slow if len(common_tenants(*pairs[row.element])) > 1]
+        owners = self._owners(spec, divided, NOWHERE)
+        result = []
+        for row, answer in zip(rows, quick, strict=True):
+            if answer is not None:
+                result.append((answer, NOWHERE, ""))
+            else:
+                result.append(self._between(*pairs[row.element], owners.get(row.element), row.present))
+        return result
+
+    def _quick(self, spec: RelationshipSpec, row: Relationship) -> Answer | None:
+        """Return the answer where it needs no look at the neighbours of a node that is to be split.
+
+        A node takes all tenants of its neighbours: a neighbour with a single tenant has that one in common with it.
+        """
+        if self._mode != "keys" or spec.references or spec.has_own_source:
+            return None
+        for end, other in ((row.start, row.end), (row.end, row.start)):
+            if end.kind < 0 or other.kind < 0 or end.element == other.element:
+                continue
+            split, single = self._graph.nodes[end.kind], self._graph.nodes[other.kind]
+            if not split.splits or single.splits or len(split.rule.sources) > 1:
+                continue
+            source = split.rule.sources[0]
+            if not isinstance(source, NeighboursSource) or spec.type not in source.types:
+                continue
+            here, there = self._lookups.present(end.present), self._lookups.present(other.present)
+            if here.says is Says.TENANT and there.says is Says.TENANT:
+                return there
+        return None
+
+    def _between(
+        self, start: Belongs, end: Belongs, owners: Tally | None, present: Any
+    ) -> tuple[Answer, frozenset[str], str]:
+        """Return what two ends make of a relationship between them."""
+        says = {start.answer.says, end.answer.says}
+        if Says.QUARANTINED in says:
+            return Answer(Says.QUARANTINED, self._graph.key.quarantine), NOWHERE, ""
+        if says == {Says.SHARED}:
+            return Answer(Says.SHARED, self._graph.key.shared), NOWHERE, ""
+        if not says <= {Says.SHARED, Says.TENANT}:
+            return NOTHING, NOWHERE, ""
+        common = common_tenants(start, end)
+        if len(common) == 1:
+            return Answer(Says.TENANT, next(iter(common))), NOWHERE, ""
+        entries = owners.tenants() & common if owners is not None else NOWHERE
+        if len(entries) == 1:
+            return Answer(Says.TENANT, next(iter(entries))), NOWHERE, ""
+        if entries and owners is not None:
+            there = self._lookups.present(present)
+            if there.says is Says.TENANT and there.value in entries:
+                return there, entries, ""
+            return Answer(Says.TENANT, limited(owners, entries).most(self._numeric)), entries, ""
+        return Answer(Says.SEVERAL), NOWHERE, f"it starts at {named(start)} and ends at {named(end)}"
+
+    def _owners(self, spec: RelationshipSpec, rows: Sequence[Relationship], asking: frozenset[str]) -> dict[str, Tally]:
+        """Return the tenants of the nodes that the reference lists of relationships name, by the relationship."""
+        tallies = {row.element: Tally() for row in rows}
+        for reference in spec.references:
+            entries = {row.element: entries_of(row.fields.get(reference.property)) for row in rows}
+            wanted = list({entry for listed in entries.values() for entry in listed})
+            query = (
+                f"UNWIND $entries AS entry MATCH (m:{quote(reference.label)}) "
+                f"WHERE m.{quote(reference.identity)} = entry RETURN entry, {self.shapes.node('m')} AS node"
+            )
+            owners: dict[Any, list[Belongs]] = defaultdict(list)
+            for part in chunks(wanted, CHUNK):
+                found = [
+                    (row["entry"], self.shapes.to_node(row["node"])) for row in self._store.read(query, entries=part)
+                ]
+                belongs = self.belongs((node for _, node in found), asking)
+                for entry, node in found:
+                    owners[entry].append(belongs[node.element])
+            for element, listed in entries.items():
+                for entry in listed:
+                    for belongs_to in owners.get(entry, ()):
+                        tallies[element].add(belongs_to)
+        return tallies
+
+    def _identities(self, row: Relationship) -> tuple[Any, Any]:
+        return self._identity(row.start), self._identity(row.end)
+
+    def _identity(self, node: Node) -> Any:
+        identity = self._graph.nodes[node.kind].identity if node.kind >= 0 else None
+        return node.fields.get(identity) if identity else None
+
+    def _item(self, spec: NodeSpec, node: Node, answers: dict[int, Answer], **changed: Any) -> Item:
+        identity = node.fields.get(spec.identity) if spec.identity else None
+        return Item(identity, node.fields, changed.get("present", node.present), answers)
