@@ -56,8 +56,8 @@ class Pending:
 
 
 def send(store: QdrantStore, spec: PointSpec, pending: Pending, request: int) -> int:
-    """Write what is pending, up to *request* points or 200 operations at once; return how many are no longer as they
-    were (a point that an old writer replaced meanwhile still is, and is left to the sweep)."""
+    """Write what is pending, up to *request* points or 200 operations at once; return how many have a key now (one
+    that was deleted has not, nor one that an old writer replaced meanwhile, which is left to the sweep)."""
     bounds = store.bounds(spec.collection)
     changed = 0
     batch: list[tuple[list[PointId], dict[str, Any], str]] = []
@@ -76,14 +76,14 @@ def send(store: QdrantStore, spec: PointSpec, pending: Pending, request: int) ->
 def _send(store: QdrantStore, spec: PointSpec, batch: Sequence[tuple[list[PointId], dict[str, Any], str]]) -> int:
     name = spec.key.name
     store.update(spec.collection, [set_tenant(name, after, ids, condition) for ids, condition, after in batch])
-    by_condition: dict[str, tuple[dict[str, Any], list[PointId]]] = {}
-    for ids, condition, _ in batch:
-        by_condition.setdefault(json.dumps(condition), (condition, []))[1].extend(ids)
-    changed = 0
+    untagged = untagged_filter(spec.key)
+    filled = [identity for ids, condition, _ in batch if condition == untagged for identity in ids]
+    tagged = {"must_not": [untagged]}
     limit = store.bounds(spec.collection).ids
-    for condition, ids in by_condition.values():
-        for chunk in _chunks(ids, limit):
-            changed += len(chunk) - store.count(spec.collection, among(chunk, condition))
+    changed = sum(store.count(spec.collection, among(chunk, tagged)) for chunk in _chunks(filled, limit))
+    for ids, condition, after in batch:
+        if condition != untagged:
+            changed += store.count(spec.collection, among(ids, equals_filter(spec.key, after)))
     return changed
 
 
