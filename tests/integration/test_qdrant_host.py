@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def _equals(key: str, value: str | int) -> models.FieldCondition:
 
 
 def _ids(client: QdrantClient, *must: models.Condition) -> list[models.ExtendedPointId]:
-    return [record.id for record in client.scroll("k", scroll_filter=models.Filter(must=list(must)), limit=100)[0]]
+    return [record.id for record in client.scroll("k", scroll_filter=models.Filter(must=list(must)), limit=5000)[0]]
 
 
 def test_conditional_set_payload_leaves_a_labelled_point_alone_and_ignores_missing_ids(qdrant: QdrantClient) -> None:
@@ -113,7 +114,10 @@ def test_scroll_pages_through_every_point_once_in_id_order(qdrant: QdrantClient)
             ),
             [8, 9, 10],
         ),
-        (models.Filter(must=[models.FieldCondition(key="kind", match=models.MatchText(text="even"))]), [2, 4, 6, 8, 10]),
+        (
+            models.Filter(must=[models.FieldCondition(key="kind", match=models.MatchText(text="even"))]),
+            [2, 4, 6, 8, 10],
+        ),
         (
             models.Filter(
                 min_should=models.MinShould(
@@ -239,3 +243,26 @@ def test_a_killed_host_finds_its_points_indexes_and_aliases_again(
         hits = {hit.value: hit.count for hit in client.facet("k", "p", exact=True).hits}
         assert hits == {"v0": 1000, "v1": 999, "v2": 1000, "changed": 1}
         client.close()
+
+
+def test_conditional_updates_of_several_clients_give_every_point_one_label(
+    qdrant: QdrantClient, qdrant_url: str
+) -> None:
+    vector = [1.0, 0.0, 0.0, 0.0]
+    qdrant.upsert("k", [models.PointStruct(id=i, vector=vector, payload={"n": i}) for i in range(1, 2001)])
+
+    def label(name: str) -> None:
+        """Label what is unlabelled, block after block, while points are born."""
+        client = QdrantClient(url=qdrant_url, timeout=60)
+        for first in range(1, 2001, 100):
+            block = models.HasIdCondition(has_id=list(range(first, first + 100)))
+            client.set_payload("k", {"label": name}, points=models.Filter(must=[block, _empty("label")]))
+            client.upsert("k", [models.PointStruct(id=3000 + first, vector=vector, payload={"born": name})])
+        client.close()
+
+    names = [f"client-{number}" for number in range(4)]
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(label, names))
+    labels = {name: len(_ids(qdrant, _equals("label", name))) for name in names}
+    assert sum(labels.values()) == 2000
+    assert len(_ids(qdrant, _empty("label"))) == 20  # those born meanwhile

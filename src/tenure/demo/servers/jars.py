@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import zipfile
@@ -32,6 +33,17 @@ def neo4j_jars(version: str, progress: Callable[[str], None]) -> list[Path]:
         known = [Path(name) for name in json.loads(listing.read_text())]
         if known and all(path.exists() for path in known):
             return known
+    listing.parent.mkdir(parents=True, exist_ok=True)
+    with (listing.parent / "download.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # jgo does not expect another process at the same cache
+        jars = _whole_jars(version, progress)
+    temporary = listing.with_suffix(f".{os.getpid()}")
+    temporary.write_text(json.dumps([str(path) for path in jars]))
+    temporary.replace(listing)
+    return jars
+
+
+def _whole_jars(version: str, progress: Callable[[str], None]) -> list[Path]:
     jars = _download(version, progress)
     broken = [path for path in jars if not zipfile.is_zipfile(path)]
     if broken:  # an earlier download was killed in the middle of a file, which the cache cannot tell from a whole one
@@ -42,10 +54,6 @@ def neo4j_jars(version: str, progress: Callable[[str], None]) -> list[Path]:
     if still_broken:
         problem = f"damaged: {', '.join(still_broken)}"
         raise ServerDownloadError(server=f"Neo4j {version}", problem=problem, source=SOURCE)
-    listing.parent.mkdir(parents=True, exist_ok=True)
-    temporary = listing.with_suffix(f".{os.getpid()}")
-    temporary.write_text(json.dumps([str(path) for path in jars]))
-    temporary.replace(listing)
     return jars
 
 
@@ -73,13 +81,17 @@ def _download(version: str, progress: Callable[[str], None]) -> list[Path]:
     class CountingResolver(PythonResolver):
         """Tells how far the download is, and leaves no half file behind when it is interrupted."""
 
-        count = 0
+        jars = 0
+        descriptions = 0
 
         def download(self, artifact: Any) -> Path | None:
             """Fetch one file."""
             if artifact.filename.endswith(".jar"):
-                self.count += 1
-                progress(f"downloading Neo4j {version}: jar {self.count} of about 220, {artifact.filename}")
+                self.jars += 1
+                progress(f"downloading Neo4j {version}: jar {self.jars} of about 220, {artifact.filename}")
+            else:
+                self.descriptions += 1
+                progress(f"resolving Neo4j {version}: {self.descriptions} of about 320 descriptions")
             try:
                 path: Path | None = super().download(artifact)
             except BaseException:
@@ -88,9 +100,10 @@ def _download(version: str, progress: Callable[[str], None]) -> list[Path]:
                 raise
             return path
 
-    progress(f"resolving Neo4j {version} from {SOURCE}")
+    progress(f"resolving Neo4j {version}")
     try:
-        environment = jgo.build(COORDINATES.format(version=version), resolver=CountingResolver())
+        # update: an environment that was killed while it was built looks whole to jgo. Downloaded files are used again.
+        environment = jgo.build(COORDINATES.format(version=version), resolver=CountingResolver(), update=True)
     except (OSError, RuntimeError, ValueError, KeyError) as error:  # requests' errors are OSErrors
         problem = " ".join(str(error).split())[:300]
         raise ServerDownloadError(server=f"Neo4j {version}", problem=problem, source=SOURCE) from error

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
+
+LINE_EVERY = 40
 
 
 @contextlib.contextmanager
 def console_progress() -> Iterator[Callable[[str], None]]:
-    """Yield a reporter: a spinner whose text changes on a terminal, else a line per step (one in 20 of a download).
+    """Yield a reporter: a spinner whose text changes on a terminal, else a line per step (one in 40 of a download).
 
     An empty line takes the spinner away.
     """
@@ -35,15 +38,12 @@ def console_progress() -> Iterator[Callable[[str], None]]:
 
 
 def _line_reporter() -> Callable[[str], None]:
-    downloads = 0
+    counts: Counter[str] = Counter()
 
     def report(line: str) -> None:
-        nonlocal downloads
-        if line.startswith("downloading"):
-            downloads += 1
-            if downloads % 20 != 1:
-                return
-        if line:
+        kind = line.partition(" ")[0]
+        counts[kind] += 1
+        if line and (kind not in ("downloading", "resolving") or counts[kind] % LINE_EVERY == 1):
             sys.stderr.write(line + "\n")
             sys.stderr.flush()
 
