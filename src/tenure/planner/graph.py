@@ -18,8 +18,13 @@ from tenure.attribution.spec import (
     NeighboursSource,
 )
 from tenure.catalog import Catalog
-from tenure.catalog.neo4j import Neo4jCatalog
+from tenure.catalog.neo4j import Constraint, Neo4jCatalog
 from tenure.operations.base import Operation
+from tenure.operations.identity_index import IdentityIndex
+from tenure.operations.node_backfill import NodeBackfill
+from tenure.operations.node_constraint import NodeConstraint
+from tenure.operations.relationship_backfill import RelationshipBackfill
+from tenure.operations.split_node import SplitNode
 from tenure.planner.points import row_source
 from tenure.playbook import sources
 from tenure.playbook.base import split_dotted
@@ -198,16 +203,61 @@ def _order(graph: GraphRules, nodes: dict[str, NodeSpec], catalog: Neo4jCatalog,
 
 
 def expand(plan: GraphPlan) -> Iterator[Operation]:
-    yield from ()
+    """Yield an index for every identity that the backfill pages by and that has none."""
+    if plan.spec is None or plan.catalog is None:
+        return
+    for spec in plan.spec.nodes:
+        if spec.identity is not None and not plan.catalog.has_index_on(spec.label, spec.identity):
+            yield IdentityIndex(object=spec.label, identity=spec.identity, prefix=plan.catalog.prefix)
 
 
 def backfill(plan: GraphPlan) -> Iterator[Operation]:
-    yield from ()
+    """Yield one backfill per label, neighbours first, then one per relationship type."""
+    if plan.spec is None or plan.catalog is None:
+        return
+    for spec in plan.spec.nodes:
+        label = plan.catalog.label(spec.label)
+        size = label.count if label is not None else 0
+        yield NodeBackfill(object=spec.label, graph=plan.spec, prefix=plan.catalog.prefix, planned=size)
+    for edge in plan.spec.relationships:
+        found = plan.catalog.relationship_type(edge.type)
+        size = found.count if found is not None else 0
+        yield RelationshipBackfill(object=edge.type, graph=plan.spec, prefix=plan.catalog.prefix, planned=size)
 
 
 def constrain(plan: GraphPlan) -> Iterator[Operation]:
-    yield from ()
+    """Yield the per-tenant form of every global uniqueness; the global one stays until contract, or until a split."""
+    if plan.spec is None or plan.catalog is None:
+        return
+    for name, constraint in _uniquenesses(plan):
+        yield NodeConstraint(
+            object=f"{name}.{'.'.join(constraint.properties)}",
+            label=name,
+            properties=constraint.properties,
+            key=plan.spec.key.name,
+            entity=constraint.entity,
+            prefix=plan.catalog.prefix,
+        )
 
 
 def cutover(plan: GraphPlan) -> Iterator[Operation]:
-    yield from ()
+    """Yield the splits of labels whose nodes several tenants share."""
+    if plan.spec is None or plan.catalog is None:
+        return
+    for spec in plan.spec.nodes:
+        if spec.splits:
+            names = tuple(constraint.name for label, constraint in _uniquenesses(plan) if label == spec.label)
+            yield SplitNode(object=spec.label, graph=plan.spec, constraints=names, prefix=plan.catalog.prefix)
+
+
+def _uniquenesses(plan: GraphPlan) -> Iterator[tuple[str, Constraint]]:
+    """Yield (label or type, constraint) for the uniquenesses of keyed objects that do not name the key yet."""
+    assert plan.spec is not None
+    assert plan.catalog is not None
+    keyed = {("NODE", spec.label) for spec in plan.spec.nodes}
+    keyed |= {("RELATIONSHIP", spec.type) for spec in plan.spec.relationships}
+    for constraint in plan.catalog.constraints:
+        unique = constraint.kind.endswith("UNIQUENESS") or constraint.kind.endswith("KEY")
+        name = constraint.labels_or_types[0] if constraint.labels_or_types else ""
+        if unique and (constraint.entity, name) in keyed and plan.spec.key.name not in constraint.properties:
+            yield name, constraint
