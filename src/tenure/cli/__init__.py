@@ -1,0 +1,1 @@
+"""The commands: one file each, which parses and prints only; the work is `tenure.session.Session`'s."""

@@ -1,0 +1,73 @@
+"""The gates before cutover and contract: a green verify of the same plan, and the operator's explicit word."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import click
+
+from tenure.errors import RefusedError
+from tenure.report.text import clean
+
+if TYPE_CHECKING:
+    from tenure.checks import Report
+    from tenure.planner.plan import Plan
+    from tenure.session import Session
+    from tenure.values import Hazard, Phase
+
+
+def refuse_early(plan: Plan, through: Phase, allowed: Iterable[Hazard], yes: bool) -> None:
+    """Refuse what can be seen before any work. Errors: RefusedError for operations that wait, for hazards that were not
+    allowed, and when nobody can be asked for the word."""
+    from tenure.runner.runner import consent
+
+    waiting = [operation for operation in plan.operations if operation.waiting and passes(operation.phase, through)]
+    if waiting:
+        first = waiting[0]
+        more = f", and {len(waiting) - 1} more" if waiting[1:] else ""
+        raise RefusedError(
+            reason=f"{first.describe()}{more} cannot be run yet: {first.waiting}.",
+            remedy="Run `tenure apply` without --through: it stops before the gate.",
+        )
+    consent(plan, through, allowed)
+    if not yes and not sys.stdin.isatty():
+        raise RefusedError(
+            reason=f"{through} is behind a gate, and nobody is at a terminal to confirm it.", remedy="Add --yes."
+        )
+
+
+def passes(phase: Phase, through: Phase) -> bool:
+    """Return whether *phase* is behind the gates and at or before *through*."""
+    from tenure.session import LAST_BEFORE_GATE
+
+    return LAST_BEFORE_GATE.order < phase.order <= through.order
+
+
+def pass_gate(session: Session, report: Report, through: Phase, yes: bool) -> None:
+    """Let the run through. Errors: RefusedError when verify is red, or the word is not given."""
+    if not report.ok:
+        errors = [finding for finding in report.findings if finding.severity == "error"]
+        raise RefusedError(
+            reason=f"verify has {len(errors)} error(s), the first on {errors[0].store} {errors[0].object}: "
+            f"{errors[0].title}.",
+            remedy=errors[0].remedy or "`tenure verify` lists them.",
+        )
+    if yes:
+        return
+    database = database_name(session)
+    typed = click.prompt(
+        f"Verify is green. To go through {through}, type the name of the database ({clean(database)})",
+        err=True,
+        default="",
+        show_default=False,
+    )
+    if typed.strip() != database:
+        raise RefusedError(reason="that is not the name of the database.", remedy="Nothing of it was run.")
+
+
+def database_name(session: Session) -> str:
+    """Return the name of the database that the ledger is in."""
+    with session.postgres.connection() as connection:
+        return connection.info.dbname

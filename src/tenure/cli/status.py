@@ -1,0 +1,85 @@
+"""`tenure status`: how far a run is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tenure.cli.common import json_option, open_session, playbook_option
+from tenure.cli.failures import print_json
+
+
+@click.command()
+@playbook_option
+@json_option
+def status(playbook: Path, as_json: bool) -> None:
+    """Show the run's state and reason, who runs it, its operations, and writes that came without the key.
+
+    Reads the ledger in Postgres only; Neo4j and Qdrant need not be there.
+    """
+    from tenure.report.status import status_document
+
+    with open_session(playbook) as session:
+        document = status_document(session)
+    if as_json:
+        print_json(document)
+    else:
+        show_status(document)
+
+
+def show_status(document: dict[str, Any]) -> None:
+    """Print a status document for people."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from tenure.report.text import clean, stdout_console
+
+    console = stdout_console()
+    run = document["run"]
+    if run is None:
+        console.print("No run yet: `tenure apply` starts one.")
+        return
+    reason = f" ({clean(run['reason'])})" if run["reason"] else ""
+    console.print(
+        f"run {run['id']}: {run['state']}{reason}, through {run['through'] or '?'}, plan {run['plan_hash'][:16]}"
+    )
+    if not run["same_playbook"]:
+        console.print("The playbook has changed since: the next `tenure apply` makes a new plan.")
+    lease = document["lease"]
+    if lease is None:
+        console.print("nobody runs it now")
+    else:
+        alive = "" if lease["live"] else "; it is dead, and the next `tenure apply` takes over"
+        console.print(
+            f"runner {clean(lease['holder'])}, last sign of life {lease['heartbeat_age_seconds']:.0f} s ago{alive}"
+        )
+    if document["controls"]:
+        console.print("set: " + ", ".join(f"{name}={value}" for name, value in sorted(document["controls"].items())))
+    console.print()
+    table = Table(box=None, pad_edge=False)
+    for name in ("phase", "operation", "state"):
+        table.add_column(name, overflow="fold")
+    for name in ("planned", "changed", "left", "per s"):
+        table.add_column(name, justify="right", no_wrap=True)
+    styles = {"done": "green", "failed": "bold red", "running": "bold", "waiting": "yellow"}
+    for operation in document["operations"]:
+        rate = operation["rate"]
+        table.add_row(
+            operation["phase"],
+            clean(operation["description"]),
+            Text(operation["state"], style=styles.get(operation["state"], "")),
+            *("" if operation[name] is None else f"{operation[name]:,}" for name in ("planned", "changed", "left")),
+            "" if rate is None or operation["planned"] == 1 else f"{rate:,.0f}",
+        )
+    console.print(table)
+    written = [each for each in document["fill_triggers"] if each["writes"]]
+    if written:
+        console.print("\nWrites that came without the key (an old writer is, or was, alive):")
+        for each in written:
+            console.print(f"  {clean(each['object'])}: {each['writes']:,}")
+    if document["events"]:
+        console.print("\nNewest events:")
+        for event in document["events"]:
+            console.print(f"  {event['at'][:19]} {event['kind']} {clean(event['object'])} {clean(event['detail'])}")
