@@ -55,8 +55,9 @@ def test_apply_status_and_verify_print_text_and_json(postgres_dsn: str, put: Cal
 
     status = call("status", folder, **env).stdout
     assert re.search(r"1 +a\.sql +applied", status)
-    rows = json.loads(call("status", folder, "--json", **env).stdout)["migrations"]
-    assert [(row["file"], row["state"], row["transactional"]) for row in rows] == [
+    document = json.loads(call("status", folder, "--json", **env).stdout)
+    assert document["ok"] is True
+    assert [(row["file"], row["state"], row["transactional"]) for row in document["migrations"]] == [
         ("a.sql", "applied", True),
         ("b.sql", "applied", False),
     ]
@@ -68,6 +69,7 @@ def test_apply_status_and_verify_print_text_and_json(postgres_dsn: str, put: Cal
     (finding,) = json.loads(result.stdout)["findings"]
     assert (result.exit_code, finding["id"], finding["severity"], finding["object"]) == (1, "TEN901", "error", "a.sql")
     assert "it was changed" in call("status", folder, **env).stdout
+    assert json.loads(call("status", folder, "--json", **env).stdout)["ok"] is False
 
 
 def test_baseline_option(postgres_dsn: str, put: Callable[..., Path]) -> None:

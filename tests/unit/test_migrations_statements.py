@@ -116,6 +116,11 @@ def test_what_cannot_run_is_refused_with_line_and_remedy(text: str, line: int, w
     assert caught.value.exit_code == 2
 
 
+def test_a_long_file_is_split_with_the_right_lines() -> None:
+    statements = split("".join(f"-- {n}\ninsert into t values ({n});\n" for n in range(3000)))
+    assert [statement.line for statement in statements] == list(range(2, 6001, 2))
+
+
 def test_savepoints_and_session_settings_are_fine_in_a_transaction() -> None:
     assert len(split("savepoint a; select 1; rollback to a; release a; set local role x; discard temp;")) == 6
 

@@ -90,7 +90,10 @@ def status(directory: Path, dsn: str | None, as_json: bool) -> None:
     """Show where every file stands; writes nothing."""
     statuses = _runner(directory, dsn).status()
     if as_json:
-        document = {"migrations": [status.model_dump(mode="json") for status in statuses]}
+        document = {
+            "ok": not any(status.problem for status in statuses),
+            "migrations": [status.model_dump(mode="json") for status in statuses],
+        }
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
     else:
         _print_statuses(statuses)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -85,11 +85,13 @@ def split_statements(file: MigrationFile) -> tuple[Statement, ...]:
     except parser.ParseError as error:
         raise _explain(file, error) from error
     _refuse_late_directives(file, tokens)
-    comments = [(token.start, token.end) for token in tokens if token.name in ("SQL_COMMENT", "C_COMMENT")]
+    comments = {token.start: token.end for token in tokens if token.name in ("SQL_COMMENT", "C_COMMENT")}
     statements = []
+    line, counted = 1, 0
     for number, (span, tree) in enumerate(zip(spans, trees, strict=True), start=1):
         start = _skip_comments(file.text, span.start, comments)
-        statement = _describe(number, file.text[start : span.stop], file.text.count("\n", 0, start) + 1, tree)
+        line, counted = line + file.text.count("\n", counted, start), start
+        statement = _describe(number, file.text[start : span.stop], line, tree)
         _refuse(file, statement, tree)
         statements.append(statement)
     return tuple(statements)
@@ -103,15 +105,14 @@ def _parser() -> Any:
     return parser
 
 
-def _skip_comments(text: str, start: int, comments: list[tuple[int, int]]) -> int:
+def _skip_comments(text: str, start: int, comments: Mapping[int, int]) -> int:
     """Move *start* to the first word: older parsers count leading blanks and comments in, and its line is reported."""
     while True:
         while start < len(text) and text[start].isspace():
             start += 1
-        after = next((end + 1 for begin, end in comments if begin == start), None)
-        if after is None:
+        if start not in comments:
             return start
-        start = after
+        start = comments[start] + 1
 
 
 def _describe(number: int, text: str, line: int, tree: Any) -> Statement:
