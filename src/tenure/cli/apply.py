@@ -31,7 +31,7 @@ PHASES = [str(phase) for phase in Phase if phase not in (Phase.INSPECT, Phase.BA
     "--allow",
     metavar="HAZARD",
     multiple=True,
-    type=click.Choice([str(hazard) for hazard in Hazard], case_sensitive=False),
+    type=click.Choice([str(hazard) for hazard in Hazard]),
     help="Allow a hazard of the plan by name; repeatable.",
 )
 @json_option
@@ -49,7 +49,7 @@ def apply(playbook: Path, through: str, yes: bool, allow: tuple[str, ...], as_js
     if as_json:
         print_json(applied_document(applied, decides))
     else:
-        _show(applied, decides)
+        show_applied(applied, decides)
     if decides and not applied.report.ok:
         raise click.exceptions.Exit(FAILED)
 
@@ -93,7 +93,8 @@ def applied_document(applied: Applied, decides: bool) -> dict[str, Any]:
     }
 
 
-def _show(applied: Applied, decides: bool) -> None:
+def show_applied(applied: Applied, decides: bool) -> None:
+    """Print what a run did, and its verification, for people."""
     from tenure.cli.reports import show_report
     from tenure.report.text import clean, outcomes_table, stdout_console
 

@@ -52,7 +52,7 @@ def report_failure(error: BaseException, invocation: Invocation) -> int:
         return _say("Interrupted. Run the same command again: what was done is kept.", error, INTERRUPTED, invocation)
     if isinstance(error, TenureError):
         others = error.fields.get("others") or ()
-        return _say("\n".join(str(each) for each in (error, *others)), error, error.exit_code, invocation)
+        return _say("\n".join(_short(str(each)) for each in (error, *others)), error, error.exit_code, invocation)
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else FAILED
     store = store_of(error)
@@ -101,6 +101,11 @@ def _document(text: str, kind: str, code: int, invocation: Invocation, findings:
         listed = [finding.model_dump(mode="json") for finding in findings]
         print_json({"ok": False, "error": {"kind": kind, "message": text, "exit_code": code}, "findings": listed})
     return code
+
+
+def _short(text: str) -> str:
+    """Return a message of a few lines, as drivers make them, as one; a log's tail stays as it is."""
+    return " ".join(text.split()) if text.count("\n") <= 3 else text
 
 
 def _one_line(error: BaseException) -> str:
