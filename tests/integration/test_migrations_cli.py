@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -9,67 +10,90 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from unittest.mock import patch
 
 import psycopg
 import pytest
-from click.testing import CliRunner, Result
 from migrations_support import MARK, db_fixture, put_fixture, values  # noqa: F401
 
-from tenure.cli.migrations import DSN_VARIABLE, migrations
+from tenure.cli.main import run
+from tenure.cli.migrations import DSN_VARIABLE
 from tenure.demo.example import directory as example_directory
-from tenure.errors import TenureError
 from tenure.migrations import MigrationRunner
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "apply_migrations_production.py"
 
 
-def call(*arguments: str | Path, **environment: str | None) -> Result:
-    """Run the group in this process; TenureErrors, which the main command turns into exit codes, stay in the result."""
-    return CliRunner().invoke(migrations, [str(argument) for argument in arguments], env=environment)
+@dataclass(frozen=True)
+class Result:
+    """What a command line printed and returned."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
 
 
-def code(result: Result) -> int:
-    return result.exception.exit_code if isinstance(result.exception, TenureError) else result.exit_code
+def call(*arguments: str | Path, dsn: str | None = None) -> Result:
+    """Run `tenure migrations` in this process, with *dsn* as the only database in its environment."""
+    environment = {name: value for name, value in os.environ.items() if name != DSN_VARIABLE}
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        patch.dict(os.environ, environment | ({DSN_VARIABLE: dsn} if dsn else {}), clear=True),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        code = run(["migrations", *map(str, arguments)])
+    return Result(code, out.getvalue(), err.getvalue())
 
 
 def test_apply_status_and_verify_print_text_and_json(postgres_dsn: str, put: Callable[..., Path]) -> None:
     folder = put(a="do $$ begin raise notice 'hola'; end $$;", b=MARK + "create table t ();")
-    env = {DSN_VARIABLE: postgres_dsn}
 
-    dry = call("apply", folder, "--dry-run", **env)
+    dry = call("apply", folder, "--dry-run", dsn=postgres_dsn)
     assert (dry.exit_code, dry.stdout) == (
         0,
         "would run a.sql (1 statement(s))\nwould run b.sql (1 statement(s), no transaction)\n",
     )
-    assert code(call("verify", folder, **env)) == 0
-    assert code(call("verify", folder, "--strict", **env)) == 1
+    assert call("verify", folder, dsn=postgres_dsn).exit_code == 0
+    assert call("verify", folder, "--strict", dsn=postgres_dsn).exit_code == 1
 
-    applied = call("apply", folder, "--json", **env)
+    applied = call("apply", folder, "--json", dsn=postgres_dsn)
     document = json.loads(applied.stdout)
     assert (document["ok"], [file["file"] for file in document["files"]]) == (True, ["a.sql", "b.sql"])
     assert "NOTICE: hola" in applied.stderr
-    assert call("apply", folder, **env).stdout == "nothing to do: all 2 file(s) are applied\n"
+    assert call("apply", folder, dsn=postgres_dsn).stdout == "nothing to do: all 2 file(s) are applied\n"
 
-    status = call("status", folder, **env).stdout
+    status = call("status", folder, dsn=postgres_dsn).stdout
     assert re.search(r"1 +a\.sql +applied", status)
-    document = json.loads(call("status", folder, "--json", **env).stdout)
+    document = json.loads(call("status", folder, "--json", dsn=postgres_dsn).stdout)
     assert document["ok"] is True
     assert [(row["file"], row["state"], row["transactional"]) for row in document["migrations"]] == [
         ("a.sql", "applied", True),
         ("b.sql", "applied", False),
     ]
-    verified = json.loads(call("verify", folder, "--json", "--strict", **env).stdout)
+    verified = json.loads(call("verify", folder, "--json", "--strict", dsn=postgres_dsn).stdout)
     assert verified == {"ok": True, "findings": [], "matrix": []}
 
     put(a="select 1;", b=MARK + "create table t ();")
-    result = call("verify", folder, "--json", **env)
+    result = call("verify", folder, "--json", dsn=postgres_dsn)
     (finding,) = json.loads(result.stdout)["findings"]
     assert (result.exit_code, finding["id"], finding["severity"], finding["object"]) == (1, "TEN901", "error", "a.sql")
-    assert "it was changed" in call("status", folder, **env).stdout
-    assert json.loads(call("status", folder, "--json", **env).stdout)["ok"] is False
+    assert "it was changed" in call("status", folder, dsn=postgres_dsn).stdout
+    assert json.loads(call("status", folder, "--json", dsn=postgres_dsn).stdout)["ok"] is False
+
+
+def test_a_refusal_is_a_document_too(postgres_dsn: str, put: Callable[..., Path]) -> None:
+    folder = put(a="select 1;")
+    call("apply", folder, dsn=postgres_dsn)
+    put(a="select 2;")
+    result = call("apply", folder, "--json", dsn=postgres_dsn)
+    document = json.loads(result.stdout)
+    assert (result.exit_code, document["ok"], document["error"]["exit_code"]) == (3, False, 3)
+    assert [(finding["id"], finding["object"]) for finding in document["findings"]] == [("TEN901", "a.sql")]
 
 
 def test_baseline_option(postgres_dsn: str, put: Callable[..., Path]) -> None:
@@ -91,7 +115,7 @@ def test_exit_codes(postgres_dsn: str, put: Callable[..., Path], files: dict[str
     folder = put(**files)
     if "stray" in files:
         (folder / "manifest").write_text("a.sql\n")
-    assert code(call("apply", folder, "--dsn", postgres_dsn)) == expected
+    assert call("apply", folder, "--dsn", postgres_dsn).exit_code == expected
     done = run_script(folder, dsn=postgres_dsn, yes=True)
     assert (done.returncode, done.stderr.count("error: ")) == (expected, 1)
 
@@ -99,12 +123,11 @@ def test_exit_codes(postgres_dsn: str, put: Callable[..., Path], files: dict[str
 def test_wrong_usage_and_unreachable_servers(put: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     folder = put(a="select 1;")
     monkeypatch.chdir(folder)
-    without: dict[str, Any] = {DSN_VARIABLE: None}
-    result = call("apply", folder, **without)
-    assert (code(result), DSN_VARIABLE in str(result.exception)) == (2, True)
-    assert code(call("status", folder / "nowhere", "--dsn", "postgresql:///x")) == 2
-    assert code(call("apply", folder, "--lock-timeout", "-1")) == 2
-    assert code(call("status", folder, "--dsn", "postgresql://127.0.0.1:1/x")) == 5
+    result = call("apply", folder)
+    assert (result.exit_code, DSN_VARIABLE in result.stderr) == (2, True)
+    assert call("status", folder / "nowhere", "--dsn", "postgresql:///x").exit_code == 2
+    assert call("apply", folder, "--lock-timeout", "-1").exit_code == 2
+    assert call("status", folder, "--dsn", "postgresql://127.0.0.1:1/x").exit_code == 5
 
 
 def test_the_database_may_stand_in_a_dotenv_file(
@@ -113,8 +136,7 @@ def test_the_database_may_stand_in_a_dotenv_file(
     folder = put(a="select 1;")
     monkeypatch.chdir(folder)
     (folder / ".env").write_text(f"{DSN_VARIABLE}='{postgres_dsn}'\n")
-    without: dict[str, Any] = {DSN_VARIABLE: None}
-    assert call("apply", folder, **without).exit_code == 0
+    assert call("apply", folder).exit_code == 0
     done = run_script(folder, "--dry-run", dsn=None, cwd=folder)
     assert (done.returncode, done.stdout) == (0, "nothing to do: all 1 file(s) are applied\n")
 

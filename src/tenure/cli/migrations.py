@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tenure.cli.common import json_option
+from tenure.cli.failures import print_json
 from tenure.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def dsn_from_environment() -> str:
 
 def _common(command: Callable[..., Any]) -> Callable[..., Any]:
     for decorate in (
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout."),
+        json_option,
         click.option("--dsn", metavar="DSN", help=f"The database [default: {DSN_VARIABLE}, also from .env]."),
         click.argument("directory", metavar="DIR", type=click.Path(path_type=Path)),
     ):
@@ -51,7 +52,7 @@ def migrations() -> None:
     """Run the versioned SQL files of a folder, in the order of its manifest."""
 
 
-@migrations.command()
+@migrations.command(short_help="Run what is pending.")
 @_common
 @click.option("--dry-run", is_flag=True, help="Show what would run; write nothing.")
 @click.option(
@@ -79,7 +80,7 @@ def apply(
     runner = _runner(directory, dsn, lock_timeout_ms=lock_timeout, attempts=attempts)
     applied = runner.apply(dry_run=dry_run, baseline=baseline, progress=show_progress())
     if as_json:
-        click.echo(json.dumps({"ok": True, **applied.model_dump(mode="json")}, indent=2, ensure_ascii=False))
+        print_json({"ok": True, **applied.model_dump(mode="json")})
     else:
         click.echo(describe_applied(applied))
 
@@ -94,12 +95,12 @@ def status(directory: Path, dsn: str | None, as_json: bool) -> None:
             "ok": not any(status.problem for status in statuses),
             "migrations": [status.model_dump(mode="json") for status in statuses],
         }
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        print_json(document)
     else:
         _print_statuses(statuses)
 
 
-@migrations.command()
+@migrations.command(short_help="Check folder, history and indexes.")
 @_common
 @click.option("--strict", is_flag=True, help="Files that are not applied yet count as a failure too.")
 def verify(directory: Path, dsn: str | None, as_json: bool, strict: bool) -> None:
@@ -108,7 +109,7 @@ def verify(directory: Path, dsn: str | None, as_json: bool, strict: bool) -> Non
     ok = not any(strict or finding.severity == "error" for finding in findings)
     if as_json:
         document = {"ok": ok, "findings": [finding.model_dump(mode="json") for finding in findings], "matrix": []}
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        print_json(document)
     else:
         _print_findings(findings)
     if not ok:

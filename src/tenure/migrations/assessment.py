@@ -7,6 +7,17 @@ from collections.abc import Iterable, Mapping
 from tenure.errors import MigrationRefusedError, UsageError
 from tenure.migrations.folder import MANIFEST, MigrationFile, MigrationFolder
 from tenure.migrations.values import HistoryRow, MigrationState, MigrationStatus
+from tenure.values import Finding
+
+_FINDING_IDS = {
+    MigrationState.CHANGED: "TEN901",
+    MigrationState.MISSING: "TEN902",
+    MigrationState.OUT_OF_ORDER: "TEN903",
+    MigrationState.UNLISTED: "TEN904",
+    MigrationState.ABSENT: "TEN905",
+    MigrationState.INTERRUPTED: "TEN906",
+    MigrationState.PENDING: "TEN907",
+}
 
 History = Mapping[str, HistoryRow]
 
@@ -34,6 +45,23 @@ def assess(folder: MigrationFolder, history: History) -> tuple[MigrationStatus, 
     return tuple(known)
 
 
+def findings_of(statuses: Iterable[MigrationStatus]) -> tuple[Finding, ...]:
+    """Return a finding for every status that is not as it should be; a pending file is only a warning."""
+    return tuple(
+        Finding(
+            id=_FINDING_IDS[status.state],
+            severity="warning" if status.state is MigrationState.PENDING else "error",
+            store="postgres",
+            object=status.file,
+            title=status.problem or "it is not applied yet.",
+            count=1,
+            remedy=status.remedy or "`tenure migrations apply` runs it.",
+        )
+        for status in statuses
+        if status.state in _FINDING_IDS
+    )
+
+
 def refuse_problems(statuses: Iterable[MigrationStatus]) -> None:
     """Raise MigrationRefusedError with every problem and its remedy, if there is one that `apply` must not pass."""
     problems = [status for status in statuses if status.state in BLOCKING]
@@ -42,6 +70,7 @@ def refuse_problems(statuses: Iterable[MigrationStatus]) -> None:
             problems="".join(f"\n  {status.file}: {status.problem} {status.remedy}" for status in problems),
             files=tuple(status.file for status in problems),
             states=tuple(status.state for status in problems),
+            findings=findings_of(problems),
         )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tenure.errors import MigrationConnectionLostError, MigrationFileError, MigrationHistoryError, UsageError
-from tenure.migrations.assessment import BLOCKING, assess, files_to_baseline, refuse_problems
+from tenure.migrations.assessment import BLOCKING, assess, files_to_baseline, findings_of, refuse_problems
 from tenure.migrations.execution import FileExecution, resume_point
 from tenure.migrations.failures import server_message
 from tenure.migrations.folder import MigrationFile, MigrationFolder, read_folder
@@ -23,15 +23,6 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.errors import Diagnostic
 
-_FINDING_IDS = {
-    MigrationState.CHANGED: "TEN901",
-    MigrationState.MISSING: "TEN902",
-    MigrationState.OUT_OF_ORDER: "TEN903",
-    MigrationState.UNLISTED: "TEN904",
-    MigrationState.ABSENT: "TEN905",
-    MigrationState.INTERRUPTED: "TEN906",
-    MigrationState.PENDING: "TEN907",
-}
 _INVALID_INDEX = "TEN908"
 _UNUSABLE_FILE = "TEN909"
 
@@ -84,19 +75,7 @@ class MigrationRunner:
         folder = read_folder(self._directory)
         with self._connected() as connection, _read_only(connection):
             history = HistoryTable(connection).read()
-            findings = [
-                Finding(
-                    id=_FINDING_IDS[status.state],
-                    severity="warning" if status.state is MigrationState.PENDING else "error",
-                    store="postgres",
-                    object=status.file,
-                    title=status.problem or "it is not applied yet.",
-                    count=1,
-                    remedy=status.remedy or "`tenure migrations apply` runs it.",
-                )
-                for status in assess(folder, history)
-                if status.state in _FINDING_IDS
-            ]
+            findings = list(findings_of(assess(folder, history)))
             for file in folder.files:
                 findings += self._verify_content(connection, file, history.get(file.name))
         return tuple(findings)
