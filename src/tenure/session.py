@@ -19,10 +19,11 @@ from tenure.planner import Plan, plan
 from tenure.playbook import Playbook, load_playbook
 from tenure.runner.context import Context, Limits, Reporter, SilentReporter, StopSignal
 from tenure.stores.postgres import PostgresStore
-from tenure.values import Hazard, Phase, TenantKey
+from tenure.values import Hazard, Outcome, Phase, TenantKey
 
 if TYPE_CHECKING:
     from tenure.checks import Report
+    from tenure.runner.rollback import RollbackPlan
     from tenure.runner.runner import RunResult
     from tenure.stores.neo4j import Neo4jStore
     from tenure.stores.qdrant import QdrantStore
@@ -185,6 +186,24 @@ class Session:
         self.ledger.install()
         result = Runner(self.context(reporter, signal), current).run(through, allowed)
         return Applied(plan=current, result=result, report=self.verify())
+
+    def rollback_plan(self, to: Phase = Phase.INSPECT) -> RollbackPlan:
+        """Return what a rollback to *to* would undo, and what forbids it; writes nothing."""
+        from tenure.runner.rollback import Rollback
+
+        return Rollback(self.context(), self.plan()).plan(to)
+
+    def rollback(
+        self,
+        to: Phase = Phase.INSPECT,
+        *,
+        reporter: Reporter | None = None,
+        signal: StopSignal | None = None,
+    ) -> dict[str, Outcome]:
+        """Undo everything after phase *to*. Errors: RefusedError, with what blocks, when something would be lost."""
+        from tenure.runner.rollback import Rollback
+
+        return Rollback(self.context(reporter, signal), self.plan()).run(to)
 
     def context(self, reporter: Reporter | None = None, signal: StopSignal | None = None) -> Context:
         """Return what operations run with."""

@@ -210,6 +210,12 @@ class Ledger:
             planned=planned,
         )
 
+    def forget_operation(self, operation: str) -> None:
+        """Record that an operation was undone: it is as if it had never begun; its journal stays."""
+        with self._store.connection() as connection:
+            connection.execute(queries()["forget_operation_ranges"].encode(), {"id": operation})
+            connection.execute(queries()["forget_operation"].encode(), {"id": operation})
+
     # Ranges.
 
     def claim(self, operation: str, token: str) -> Claim | None:
@@ -306,6 +312,10 @@ class Ledger:
     def keep_baseline(self, name: str, object_name: str, body: Any) -> None:
         """Keep the first baseline of a name; a later call changes nothing."""
         self._run("baseline_put", name=name, object=object_name, body=Jsonb(body))
+
+    def forget_baselines(self) -> None:
+        """Forget every baseline: everything was taken back, and what comes next starts from what is there then."""
+        self._run("baseline_clear")
 
     def event(self, run: int | None, kind: str, object_name: str = "", detail: str = "") -> None:
         """Record what happened, for status and the report."""

@@ -85,6 +85,16 @@ UPDATE tenure.operation
        planned = coalesce(%(planned)s, planned), finished_at = clock_timestamp()
  WHERE id = %(id)s
 
+-- forget_operation_ranges --
+-- The ranges of an operation that was undone.
+DELETE FROM tenure.range WHERE operation = %(id)s
+
+-- forget_operation --
+-- An operation that was undone is as if it had never begun.
+UPDATE tenure.operation
+   SET state = 'planned', attempts = 0, changed = 0, left_over = 0, note = '', started_at = NULL, finished_at = NULL
+ WHERE id = %(id)s
+
 -- insert_range --
 -- Persists a slice before any is worked on.
 INSERT INTO tenure.range (operation, number, bounds, planned)
@@ -141,6 +151,10 @@ ON CONFLICT (name, object) DO NOTHING
 -- baseline_get --
 -- Reads one baseline.
 SELECT body FROM tenure.baseline WHERE name = %(name)s AND object = %(object)s
+
+-- baseline_clear --
+-- Everything was taken back.
+DELETE FROM tenure.baseline
 
 -- control_get --
 -- Reads the limits and requests.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import computed_field
 
-from tenure.values import Frozen, Hazard, Outcome, Phase, Store
+from tenure.values import Finding, Frozen, Hazard, Outcome, Phase, Store
 
 if TYPE_CHECKING:
     from tenure.runner.context import Context
@@ -101,6 +101,10 @@ class Operation(Frozen):
     def check(self, ctx: Context) -> Outcome:
         """Return the post-condition as counts; `left` > 0 means that the operation is not done."""
         return Outcome()
+
+    def losses(self, ctx: Context) -> Iterable[Finding]:
+        """Return what undoing would lose: errors forbid a rollback, warnings are said; read-only."""
+        return ()
 
     def undo(self, ctx: Context) -> Outcome:
         """Take it back: the store is as before for everything that tenure wrote."""
