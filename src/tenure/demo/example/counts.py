@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from tenure.demo.example import data, words
 from tenure.demo.example.data import USERS, Example, Manifest
-from tenure.demo.example.shape import COLLIDING, ODD_FILES, ORPHANED, UNREGISTERED, fragment_id
+from tenure.demo.example.shape import ODD_FILES
 from tenure.demo.example.tables import DOCTORAL_STAGES, candidates, memos, searches
 
 
 def manifest(x: Example) -> Manifest:
     """Return the manifest of *x*."""
     shapes, odd = x.shapes, {name: (count, coded) for name, count, coded in ODD_FILES}
-    fragments = sum(s.fragments for s in shapes) + sum(count for count, _ in odd.values())
-    assignments = sum(s.assignments for s in shapes) + sum(coded for _, coded in odd.values())
+    odd_fragments, odd_assignments = (sum(numbers) for numbers in zip(*odd.values(), strict=True))
+    fragments = sum(s.fragments for s in shapes) + odd_fragments
+    assignments = sum(s.assignments for s in shapes) + odd_assignments
     own_codes, own_categories = sum(s.own_codes for s in shapes), sum(s.own_categories for s in shapes)
     triples = sum(1 for _ in x.shared_triples())
     files = sum(s.files for s in shapes)
@@ -60,8 +61,8 @@ def manifest(x: Example) -> Manifest:
     }
     quarantined = {
         "interview_files": 1,
-        "entrevista_fragmentos": sum(count for count, _ in odd.values()),
-        "analisis_codigos_abiertos": sum(coded for _, coded in odd.values()),
+        "entrevista_fragmentos": odd_fragments,
+        "analisis_codigos_abiertos": odd_assignments,
         "codigo_citas": sum(-(-coded // 3) for _, coded in odd.values()),
         "analisis_axial": 2,
         "codigos_candidatos": 1,
@@ -74,7 +75,7 @@ def manifest(x: Example) -> Manifest:
         seed=x.seed,
         drift=drift,
         tenants=tuple(s.slug for s in shapes),
-        fragments={s.slug: s.fragments for s in shapes} | {"(quarantine)": sum(count for count, _ in odd.values())},
+        fragments={s.slug: s.fragments for s in shapes} | {"(quarantine)": odd_fragments},
         postgres=postgres,
         nodes=nodes,
         relationships=relationships,
@@ -86,6 +87,15 @@ def manifest(x: Example) -> Manifest:
         stale_points=data.STALE_POINTS if drift else 0,
         keyed_stray_points=data.KEYED_STRAY_POINTS if drift else 0,
         quarantined=quarantined,
+        quarantined_graph={
+            "Entrevista": len(odd),
+            "Fragmento": odd_fragments + min(1, extra_nodes),
+            "Codigo": len(odd_codes),
+            "TIENE_FRAGMENTO": odd_fragments,
+            "TIENE_CODIGO": odd_assignments,
+            "REL": _ambiguous(x),
+        },
+        quarantined_points=odd_fragments + (data.STALE_POINTS if drift else 0),
     )
 
 
@@ -97,6 +107,3 @@ def _users(x: Example, number: int) -> int:
 def _ambiguous(x: Example) -> int:
     """Return how many relationships no evidence can attribute: one between two shared codes, where both exist."""
     return int({1, 2} <= set(x.shared_codes))
-
-
-__all__ = ["COLLIDING", "ORPHANED", "UNREGISTERED", "fragment_id", "manifest"]

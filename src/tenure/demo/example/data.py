@@ -6,7 +6,7 @@ import datetime as dt
 import random
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -15,12 +15,10 @@ from tenure.demo.example.shape import (
     COLLIDING,
     DIMENSIONS,
     ODD_FILES,
-    ORPHANED,
     Shape,
     aliases,
     fragment_id,
     shapes,
-    spelled,
 )
 
 Row = tuple[Any, ...]
@@ -74,8 +72,9 @@ class Fragment:
 class Manifest:
     """What a load holds, as counts that a test can ask the stores for.
 
-    `quarantined` are the items that no source can attribute and the example's playbook quarantines, per Postgres
-    table; `fragments` are per tenant, with the quarantined ones under ``(quarantine)``.
+    `fragments` are Postgres rows per tenant, with those that nobody can attribute under ``(quarantine)``. The last
+    three say what the example's playbook puts into quarantine: rows per table, nodes and relationships per label and
+    type (before shared nodes are split), and points, the stale ones included.
     """
 
     scale: float
@@ -93,7 +92,9 @@ class Manifest:
     rows_without_point: int
     stale_points: int
     keyed_stray_points: int
-    quarantined: dict[str, int] = field(default_factory=dict)
+    quarantined: dict[str, int]
+    quarantined_graph: dict[str, int]
+    quarantined_points: int
 
 
 @dataclass(frozen=True)
@@ -221,5 +222,3 @@ def generate(scale: float, seed: int, *, drift: bool = True) -> Example:
 
 Progress = Callable[[str, str, int, int], None]
 """Called as (store, object, done, total) while a store is loaded."""
-
-__all__ = ["COLLIDING", "ORPHANED", "Example", "Fragment", "Manifest", "Progress", "Row", "generate", "spelled"]
