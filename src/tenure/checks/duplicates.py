@@ -1,0 +1,116 @@
+"""TEN113: rows that would share a key of a per-tenant uniqueness."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from psycopg import sql
+
+from tenure.attribution.rows import decision, raw, table_sql
+from tenure.attribution.sources_scope import item_sql
+from tenure.attribution.spec import ColumnSource, RowRule
+from tenure.catalog.postgres import Index, Table
+from tenure.checks.base import SAMPLE, Named, View
+from tenure.operations.rescope_unique import RescopeUnique
+from tenure.values import Finding
+
+
+class DuplicatesPerTenant(Named):
+    """Every per-tenant uniqueness can be built: no two rows of one tenant have the same values in it.
+
+    The global uniqueness implies it, but where the tenant takes the place of a column (two spellings of a project are
+    one tenant) and where a null key means "global": only there it is looked for.
+    """
+
+    id = "TEN113"
+
+    def run(self, view: View) -> Iterator[Finding]:
+        """Yield an error per uniqueness, with the tenants and values that are there more than once."""
+        for operation in view.plan.operations:
+            if not isinstance(operation, RescopeUnique):
+                continue
+            table = view.catalog.postgres.table(operation.index.table.display)
+            rule = view.rows.rules.get(operation.index.table.display)
+            if table is None or rule is None:
+                continue
+            index = next((i for i in table.indexes if operation.replaces in (i.constraint, i.name)), None)
+            if index is None or not may_collide(index, rule):
+                continue
+            yield from self._look(view, operation, table, index, rule)
+
+    def _look(
+        self, view: View, operation: RescopeUnique, table: Table, index: Index, rule: RowRule
+    ) -> Iterator[Finding]:
+        query = duplicates(view, table, index, rule)
+        counted = sql.SQL("SELECT count(*), coalesce(sum(n - 1), 0)::bigint FROM ({}) AS d").format(query)
+        groups, rows = view.query(counted)[0]
+        if not groups:
+            return
+        sample = view.query(
+            sql.SQL("SELECT tenant, shared, n, items FROM ({}) AS d ORDER BY n DESC, tenant LIMIT {}").format(
+                query, SAMPLE
+            )
+        )
+        yield self.finding(
+            "error",
+            operation.object,
+            f"{groups} key(s) of the per-tenant form of {operation.replaces} are there more than once",
+            "Merge or rename the rows listed, or keep the uniqueness as it is: "
+            f"`unique: {{{operation.replaces}: {{keep: REASON}}}}`.",
+            count=rows,
+            sample=tuple(
+                {"tenant": tenant, "values": values, "rows": count, "items": items}
+                for tenant, values, count, items in sample
+            ),
+        )
+
+
+def may_collide(index: Index, rule: RowRule) -> bool:
+    """Return whether the per-tenant form of a unique index demands more than the index itself does."""
+    sources = {source.name for source in rule.sources if isinstance(source, ColumnSource)}
+    return rule.policy.unassigned == "keep_null" or bool(sources & set(index.columns))
+
+
+def duplicates(view: View, table: Table, index: Index, rule: RowRule) -> sql.Composed:
+    """Return the query for the groups of rows that share tenant and values: tenant, shared (JSON), n, items."""
+    sources = {source.name for source in rule.sources if isinstance(source, ColumnSource)}
+    expressions = iter(index.expressions)
+    parts: list[tuple[str, sql.Composable]] = []
+    for column in index.columns:
+        value = sql.Identifier(column) if column is not None else raw(f"({next(expressions)})")
+        if column is None or column not in sources:
+            parts.append((column or f"expression {len(parts) + 1}", value))
+    columns = [sql.SQL("{} AS {}").format(value, sql.Identifier(f"tenure_{n}")) for n, (_, value) in enumerate(parts)]
+    where = raw(f" WHERE {index.predicate}") if index.predicate is not None else sql.SQL("")
+    item = sql.SQL("(SELECT {} FROM {}{})").format(
+        sql.SQL(", ").join([sql.SQL("*"), *columns]), table_sql(rule.table), where
+    )
+    names = [sql.Identifier(f"tenure_{n}") for n in range(len(parts))]
+    decided = decision(
+        rule,
+        item,
+        scope=view.scope,
+        columns=[
+            *(sql.SQL("t.{}").format(name) for name in names),
+            sql.SQL("{} AS tenure_item").format(item_sql(rule)),
+        ],
+    )
+    # Nulls are distinct from each other unless the index says otherwise; a key is missing only where it may be null.
+    conditions: list[sql.Composable] = []
+    if not index.nulls_not_distinct:
+        conditions += [sql.SQL("q.{} IS NOT NULL").format(name) for name in names]
+    if rule.policy.unassigned != "keep_null":
+        conditions.append(sql.SQL("q.derived IS NOT NULL"))
+    values = sql.SQL(", ").join(
+        sql.SQL("{}, q.{}").format(sql.Literal(label), name) for (label, _), name in zip(parts, names, strict=True)
+    )
+    return sql.SQL(
+        "SELECT q.derived AS tenant, jsonb_build_object({values}) AS shared, count(*) AS n, "
+        "(array_agg(q.tenure_item))[1:3] AS items FROM ({decided}) AS q{where} GROUP BY q.derived{names} "
+        "HAVING count(*) > 1"
+    ).format(
+        values=values,
+        decided=decided,
+        where=sql.SQL(" WHERE {}").format(sql.SQL(" AND ").join(conditions)) if conditions else sql.SQL(""),
+        names=sql.SQL("").join(sql.SQL(", q.{}").format(name) for name in names),
+    )

@@ -1,0 +1,103 @@
+"""TEN115 to TEN118: what else hangs on the keyed tables: triggers, replication, materialized views, broken indexes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tenure.checks.base import Named, View
+from tenure.planner.rows import triggers_way
+from tenure.values import Finding
+
+
+class TriggersFire(Named):
+    """No trigger of a keyed table fires for a row that only gets its key."""
+
+    id = "TEN115"
+
+    def run(self, view: View) -> Iterator[Finding]:
+        """Yield a warning for every table whose triggers cannot be kept still."""
+        for name, rule in view.rows.rules.items():
+            table = view.catalog.postgres.table(name)
+            if table is None or rule.constant() is not None:
+                continue
+            if triggers_way(table, view.live.postgres) == "fires":
+                names = tuple(t.name for t in table.triggers if "UPDATE" in t.events and not t.update_columns)
+                yield self.finding(
+                    "warning",
+                    name,
+                    f"its UPDATE triggers fire for every row that gets its key: {', '.join(names)}",
+                    "Let the role set session_replication_role (superuser, or GRANT SET ON PARAMETER "
+                    "session_replication_role), or allow it: `--allow FIRES_TRIGGERS`.",
+                    count=len(names),
+                    sample=names,
+                )
+
+
+class Replication(Named):
+    """Subscribers and slots that the backfill's writes reach are known."""
+
+    id = "TEN116"
+
+    def run(self, view: View) -> Iterator[Finding]:
+        """Yield a notice per published table and per slot."""
+        for name in view.rows.rules:
+            table = view.catalog.postgres.table(name)
+            if table is not None and table.publications:
+                yield self.finding(
+                    "info",
+                    name,
+                    "it is published: subscribers need the key column before the first row with it arrives",
+                    "Add the column on the subscribers first; the backfill sends every row once.",
+                    count=len(table.publications),
+                    sample=table.publications,
+                )
+        for slot in view.live.postgres.slots:
+            yield self.finding(
+                "info",
+                slot.name,
+                f"{slot.kind} replication slot, {'active' if slot.active else 'inactive'}: "
+                f"{slot.retained_bytes} bytes of WAL are kept for it",
+                ""
+                if slot.active
+                else "An inactive slot keeps all WAL that the backfill writes: drop it if it is dead.",
+            )
+
+
+class MaterializedViews(Named):
+    """Materialized views over keyed tables are known: what they aggregate mixes tenants unless they group by them."""
+
+    id = "TEN117"
+
+    def run(self, view: View) -> Iterator[Finding]:
+        """Yield a notice per materialized view that reads a keyed table and has no tenant key."""
+        for found in view.live.postgres.views:
+            keyed = [name for name in found.depends_on if name in view.rows.rules]
+            if found.materialized and keyed and view.key.name not in found.definition:
+                yield self.finding(
+                    "info",
+                    found.display,
+                    f"it aggregates {', '.join(keyed)} over all tenants and does not have {view.key.name}",
+                    f"Add {view.key.name} to its columns and grouping, and refresh it after the backfill.",
+                    count=len(keyed),
+                    sample=tuple(keyed),
+                )
+
+
+class InvalidIndexes(Named):
+    """No keyed table has an index that an interrupted build left behind."""
+
+    id = "TEN118"
+
+    def run(self, view: View) -> Iterator[Finding]:
+        """Yield a warning per index that costs writes and serves nobody."""
+        ours = {operation.index.name for operation in view.plan.operations if hasattr(operation, "index")}
+        for name in view.rows.rules:
+            table = view.live.postgres.table(name)
+            for index in table.indexes if table is not None else ():
+                if not index.valid and not index.on_partitioned and index.name not in ours:
+                    yield self.finding(
+                        "warning",
+                        f"{name}.{index.name}",
+                        "the index is invalid: it costs every write, serves no query and proves no uniqueness",
+                        f'DROP INDEX CONCURRENTLY "{index.name}"; and build it again if it is wanted.',
+                    )

@@ -1,0 +1,52 @@
+"""`tenure verify`: whether every item has its tenant, in all stores; at any time after the first apply."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tenure.checks.base import Check, Report, View
+from tenure.checks.complete import Completeness
+from tenure.checks.correct import Correctness
+from tenure.checks.inspect import found_by, ordered
+from tenure.checks.matrix import matrix
+from tenure.checks.references import References
+from tenure.checks.row_keys import row_keys
+from tenure.checks.uniqueness import Uniqueness
+from tenure.checks.view import bare_view
+from tenure.checks.writers import Writers
+from tenure.values import Finding
+
+if TYPE_CHECKING:
+    from tenure.session import Session
+
+CHECKS: tuple[Check, ...] = (
+    Completeness(),
+    Correctness(),
+    References(),
+    Uniqueness(),
+    Writers(),
+)
+
+
+def verify(session: Session) -> Report:
+    """Run every check that asks what was done. Errors: StoreError and its like when a store breaks."""
+    ledger = session.ledger
+    if not ledger.installed() or not any(row.attempts for row in ledger.operations()):
+        nothing = Finding(
+            id="TEN500",
+            severity="error",
+            store="cross",
+            object="ledger",
+            title="nothing was applied yet: there is nothing to verify",
+            count=1,
+            remedy="Run `tenure inspect`, then `tenure apply`.",
+        )
+        return Report(findings=(nothing,))
+    view = bare_view(session, "keys")
+    findings = [finding for finding in view.plan.findings if finding.severity == "error"]
+    findings += found_by(CHECKS, view)
+    return Report(findings=ordered(findings), matrix=_matrix(view))
+
+
+def _matrix(view: View) -> tuple:  # type: ignore[type-arg]
+    return matrix(view, {name: keys.ends for name, keys in row_keys(view).items()}, {}, {})

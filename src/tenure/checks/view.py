@@ -1,0 +1,100 @@
+"""Opens what checks look at: in mode "sources" with the decisions of all tables, in mode "keys" with the keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Literal
+
+from tenure.attribution.build import row_rules
+from tenure.attribution.items import Lookups
+from tenure.attribution.rows import Scope
+from tenure.attribution.sources_scope import Columns, sources_scope
+from tenure.catalog import Catalog
+from tenure.catalog.merge import merged
+from tenure.checks.base import View
+
+if TYPE_CHECKING:
+    from tenure.ledger import Ledger
+    from tenure.session import Session
+
+
+def bare_view(session: Session, mode: Literal["sources", "keys"] = "keys") -> View:
+    """Return a view that reads tenants from the keys; nothing is decided. Reading the catalog is all it costs."""
+    from tenure.planner import graph, points
+
+    live = session.catalog()
+    ledger = session.ledger if session.ledger.installed() else None
+    kept = ledger.baseline("catalog", "") if ledger is not None else None
+    catalog = merged(Catalog.model_validate(kept), live) if kept is not None else live
+    rows = row_rules(session.playbook, catalog.postgres)
+    scope = Scope(whole=True)
+    return View(
+        playbook=session.playbook,
+        key=session.key,
+        catalog=catalog,
+        live=live,
+        plan=session.plan(),
+        rows=rows,
+        graph=graph.rules(session.playbook, catalog, rows),
+        points=points.rules(session.playbook, catalog, rows),
+        postgres=session.postgres,
+        neo4j=session.neo4j,
+        qdrant=session.qdrant,
+        ledger=ledger,
+        mode=mode,
+        lookups=Lookups(session.postgres.connection, session.key, scope),
+        scope=scope,
+        connect=session.postgres.connection,
+    )
+
+
+@contextmanager
+def deciding(view: View) -> Iterator[View]:
+    """Lend *view* with every row decided by its sources. Errors: PreflightError, DecisionFailedError."""
+    with ExitStack() as stack:
+        opened = stack.enter_context(
+            sources_scope(
+                view.postgres,
+                view.playbook,
+                view.rows,
+                graph=view.graph.spec,
+                points=view.points.specs,
+                extra=_referenced(view),
+                done=backfilled(view.ledger),
+            )
+        )
+        view.mode, view.lookups, view.scope = "sources", opened.lookups, opened.scope
+        view.connect, view.decided = opened.connect, opened.decided
+        yield view
+
+
+def backfilled(ledger: Ledger | None) -> frozenset[str]:
+    """Return the tables whose keys are all written."""
+    if ledger is None:
+        return frozenset()
+    return frozenset(
+        row.object
+        for row in ledger.operations()
+        if row.state == "done" and (row.kind == "backfill_rows" or (row.kind == "add_key" and row.body.get("constant")))
+    )
+
+
+def _referenced(view: View) -> Columns:
+    """Return the columns of foreign keys between keyed tables, and of references that the playbook names."""
+    wanted: Columns = {}
+    for name in view.rows.rules:
+        table = view.catalog.postgres.table(name)
+        for key in table.foreign_keys if table is not None else ():
+            if key.ref_table in view.rows.rules:
+                wanted.setdefault(name, set()).update(key.columns)
+                wanted.setdefault(key.ref_table, set()).update(key.ref_columns)
+        rule = (view.playbook.postgres or {})[name]
+        for column, dotted in rule.references.items():
+            other, _, theirs = dotted.rpartition(".")
+            target = view.catalog.postgres.table(other)
+            known = table is not None and table.column(column) is not None
+            if known and target is not None and target.column(theirs) is not None and other in view.rows.rules:
+                wanted.setdefault(name, set()).add(column)
+                wanted.setdefault(other, set()).add(theirs)
+    return wanted
