@@ -182,3 +182,13 @@ class GraphConstraintError(StoreError):
 
 class SchemaMovedError(StoreError):
     """{store}: {problem} {remedy}"""
+
+
+class FenceError(TenureError):
+    """The playbook's hook `{command}` {problem}. Cutover was given up and everything is as before; check the hook, and
+    that the application's writers run."""
+
+
+class CutoverAbandonedError(TenureError):
+    """Cutover was given up: {problem} What it had begun was taken back and the writers were started again; run
+    `tenure apply --through cutover` when the cause is gone."""

@@ -23,6 +23,7 @@ from tenure.values import Hazard, Outcome, Phase, TenantKey
 
 if TYPE_CHECKING:
     from tenure.checks import Report
+    from tenure.runner.fence import Fence
     from tenure.runner.rollback import RollbackPlan
     from tenure.runner.runner import RunResult
     from tenure.stores.neo4j import Neo4jStore
@@ -218,7 +219,16 @@ class Session:
             limits=Limits(batch_ms=limits.batch_ms, workers=limits.workers.model_dump()),
             reporter=reporter or SilentReporter(),
             signal=signal or StopSignal(),
+            fence=self._fence(),
         )
+
+    def _fence(self) -> Fence:
+        from tenure.runner.fence import Fence
+
+        hooks = self.playbook.hooks
+        if hooks is None:
+            return Fence()
+        return Fence(fence=hooks.fence, unfence=hooks.unfence, directory=self.playbook.directory, timeout=hooks.timeout)
 
     def _begun(self) -> bool:
         """Return whether a run has started to write."""

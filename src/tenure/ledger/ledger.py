@@ -176,6 +176,13 @@ class Ledger:
         with self._store.connection() as connection:
             return [OperationRow(*row) for row in connection.execute(queries()["operations"]).fetchall()]
 
+    def operation(self, operation: str) -> OperationRow:
+        """Return one operation. Errors: KeyError when no plan that was applied has it."""
+        row = self._one("operation", id=operation)
+        if row is None:
+            raise KeyError(operation)
+        return OperationRow(*row)
+
     def start_operation(self, operation: str) -> None:
         """Record that an attempt begins."""
         self._run("start_operation", id=operation)

@@ -67,6 +67,12 @@ SELECT id, position, phase, store, object, kind, digest, body, state, planned, c
        started_at, finished_at
   FROM tenure.operation ORDER BY position, id
 
+-- operation --
+-- One operation.
+SELECT id, position, phase, store, object, kind, digest, body, state, planned, changed, left_over, note, attempts,
+       started_at, finished_at
+  FROM tenure.operation WHERE id = %(id)s
+
 -- start_operation --
 -- An attempt begins; the first one's start is kept.
 UPDATE tenure.operation

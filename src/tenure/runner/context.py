@@ -12,6 +12,7 @@ from tenure.values import TenantKey
 if TYPE_CHECKING:
     from tenure.attribution.items import Lookups
     from tenure.ledger import Ledger
+    from tenure.runner.fence import Fence
     from tenure.stores.neo4j import Neo4jStore
     from tenure.stores.postgres import PostgresStore
     from tenure.stores.qdrant import QdrantStore
@@ -84,6 +85,12 @@ class Limits:
     workers: dict[str, int] = field(default_factory=lambda: {"postgres": 2, "neo4j": 4, "qdrant": 1})
 
 
+def _no_fence() -> Fence:
+    from tenure.runner.fence import Fence
+
+    return Fence()
+
+
 @dataclass
 class Context:
     """The stores, the ledger and the manners of one run. Operations get it in every verb and keep nothing of it."""
@@ -99,6 +106,7 @@ class Context:
     limits: Limits = field(default_factory=Limits)
     signal: StopSignal = field(default_factory=StopSignal)
     reporter: Reporter = field(default_factory=SilentReporter)
+    fence: Fence = field(default_factory=_no_fence)
 
     @property
     def neo4j(self) -> Neo4jStore:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from tenure.errors import (
+    CutoverAbandonedError,
     InterruptedRunError,
     LeaseLostError,
     OperationFailedError,
@@ -20,7 +21,8 @@ from tenure.errors import (
 from tenure.ledger.ledger import OperationRow
 from tenure.operations.base import Claim, Operation
 from tenure.planner.plan import Plan
-from tenure.runner.context import Context
+from tenure.runner.context import Context, StopSignal
+from tenure.runner.fence import fenced
 from tenure.runner.lease import held
 from tenure.runner.states import RunState, check_move
 from tenure.values import NEEDS_CONSENT, Hazard, Outcome, Phase
@@ -85,22 +87,76 @@ class Runner:
 
     def _run_operations(self, through: Phase) -> RunResult:
         result = RunResult()
-        rows = {row.id: row for row in self._ctx.ledger.operations()}
-        for operation in self._plan.operations:
+        before = [op for op in self._plan.operations if op.phase.order < Phase.CUTOVER.order]
+        inside = [op for op in self._plan.operations if op.phase is Phase.CUTOVER]
+        after = [op for op in self._plan.operations if op.phase.order > Phase.CUTOVER.order]
+        self._run_each(before, through, result)
+        if through.order >= Phase.CUTOVER.order:
+            if any(not op.waiting and self._row(op).state != "done" for op in inside):
+                self._cut_over(before, inside, result)
+            else:
+                self._run_each(inside, through, result)
+            self._run_each(after, through, result)
+        return result
+
+    def _run_each(self, operations: Iterable[Operation], through: Phase, result: RunResult) -> None:
+        """Run what is not done, sweep what is; nothing of a later phase than *through*."""
+        for operation in operations:
             if operation.phase.order > through.order:
                 continue
             self._ctx.signal.check(operation.id)
+            row = self._row(operation)
             if operation.waiting:
                 result.waiting.append(operation.id)
-            elif rows[operation.id].state != "done":
-                result.outcomes[operation.id] = self._execute(operation, rows[operation.id])
+            elif row.state != "done":
+                result.outcomes[operation.id] = self._execute(operation, row)
             elif operation.ranged:
-                outcome = self._sweep_again(operation, rows[operation.id])
+                outcome = self._sweep_again(operation, row)
                 result.swept += outcome.changed
                 result.outcomes[operation.id] = outcome
             else:
                 result.skipped.append(operation.id)
-        return result
+
+    def _cut_over(self, before: list[Operation], inside: list[Operation], result: RunResult) -> None:
+        """Run the operations that need the writers stopped, or take back what was begun of them.
+
+        Inside the fence everything is swept once more first; writes that come through all the same are noticed by a
+        second sweep at the end, and said.
+        """
+        ctx = self._ctx
+        with fenced(ctx, ctx.fence) as deadline:
+            try:
+                swept = RunResult()
+                self._run_each(before, Phase.CONSTRAIN, swept)
+                for operation in inside:
+                    if time.monotonic() > deadline:
+                        raise CutoverAbandonedError(problem=f"the window of {ctx.fence.window:g} s ran out.")
+                    self._run_each([operation], Phase.CUTOVER, result)
+                late = RunResult()
+                self._run_each(before, Phase.CONSTRAIN, late)
+                if late.swept:
+                    said = f"{late.swept} item(s) were written without a key inside the fence: a writer still runs"
+                    ctx.ledger.event(ctx.run, "fence leaked", "", said)
+                    ctx.reporter.note("fence", said)
+            except LeaseLostError:
+                raise  # Another runner goes on from where this one stood, and takes the fence down.
+            except Exception as error:
+                self._abandon(inside)
+                if isinstance(error, (CutoverAbandonedError, InterruptedRunError)):
+                    raise
+                raise CutoverAbandonedError(problem=f"{error}") from error
+
+    def _abandon(self, inside: list[Operation]) -> None:
+        """Take back what was begun of cutover, newest first; a request to stop does not stop this."""
+        self._ctx.signal = StopSignal()
+        for operation in reversed(inside):
+            if not operation.waiting and self._row(operation).attempts > 0:
+                operation.undo(self._ctx)
+                self._ctx.ledger.forget_operation(operation.id)
+                self._ctx.ledger.event(self._ctx.run, "undone", operation.id, "cutover was given up")
+
+    def _row(self, operation: Operation) -> OperationRow:
+        return self._ctx.ledger.operation(operation.id)
 
     def _execute(self, operation: Operation, row: OperationRow) -> Outcome:
         """Run an operation that is not done and hold its outcome against what it planned."""
@@ -145,7 +201,7 @@ class Runner:
         ctx, ledger = self._ctx, self._ctx.ledger
         if ledger.totals(operation.id).ranges == 0:
             ledger.plan_operation(operation.id, operation.count(ctx), operation.ranges(ctx))
-        planned = next(row.planned for row in ledger.operations() if row.id == operation.id) or 0
+        planned = ledger.operation(operation.id).planned or 0
         ctx.reporter.start(operation.id, operation.describe(), planned)
         ctx.reporter.advance(operation.id, ledger.totals(operation.id).changed)
         self._work_off(operation)
