@@ -57,14 +57,11 @@ def node_page(
     More than *limit* nodes come back only where several share the last identity: none of them is left behind.
     """
     assert spec.identity is not None
-    name = f"n.{quote(spec.identity)}"
     last = _last(store, spec.label, spec.identity, bounds, limit)
     if last is None:
         return [], None
     condition, parameters = after_condition("n", spec.identity, bounds["sort"], {**bounds, "upto": last})
-    rows = store.read(
-        f"MATCH (n:{quote(spec.label)}) WHERE {condition} RETURN {shapes.node('n')} AS n ORDER BY {name}", **parameters
-    )
+    rows = store.read(f"MATCH (n:{quote(spec.label)}) WHERE {condition} RETURN {shapes.node('n')} AS n", **parameters)
     return [shapes.to_node(row["n"]) for row in rows], last
 
 

@@ -96,7 +96,8 @@ def _put_back(ctx: Context, key: TenantKey, spec: NodeSpec | RelationshipSpec, l
         groups[_match(spec, row["item"])].append(row)
     for match, rows in groups.items():
         query = (
-            f"UNWIND $rows AS row CALL {{ WITH row {match} AND {standing} RETURN collect(x)[..row.times] AS found }} "
+            f"UNWIND $rows AS row CALL {{ WITH row {match} AND {standing} "
+            "WITH row, collect(x) AS standing RETURN standing[..row.times] AS found } "
             f"UNWIND found AS x SET {name} = row.before RETURN count(x) AS n"
         )
         changed += int(ctx.neo4j.write(query, rows=rows).records[0]["n"])
