@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tenure.masking import mask_secrets
+from tenure.operations.base import Operation
 from tenure.planner.plan import Plan
 from tenure.report.estimate import duration, estimate
 from tenure.report.matrix import matrix_tables
@@ -79,30 +80,8 @@ def plan_text(plan: Plan, width: int) -> Group:
     parts: list[Any] = []
     for phase in Phase:
         operations = plan.of_phase(phase)
-        if not operations:
-            continue
-        table = Table(title=f"{phase}", title_justify="left", title_style="bold", box=None, pad_edge=False)
-        wide = width >= _WIDE
-        for name in ("store", *(("object",) if wide else ()), "what"):
-            table.add_column(name, overflow="fold", ratio=None if name == "store" else 2)
-        table.add_column("lock", overflow="fold", ratio=1)
-        table.add_column("hazards", overflow="fold")
-        table.add_column("items", justify="right", no_wrap=True)
-        table.add_column("takes", justify="right", no_wrap=True)
-        for operation in operations:
-            what = Text(clean(operation.describe()))
-            if operation.waiting:
-                what.append(f" (waits: {clean(operation.waiting)})", style="yellow")
-            hazards = Text("\n").join(
-                Text(str(hazard), style="bold red" if hazard in NEEDS_CONSENT else "") for hazard in operation.hazards
-            )
-            items = f"{operation.planned:,}" if operation.ranged and operation.planned is not None else ""
-            cells: list[Text | str] = [operation.store]
-            if wide:
-                cells.append(clean(operation.object))
-            cells += [what, clean(operation.lock), hazards, items, duration(estimate(operation))]
-            table.add_row(*cells)
-        parts += [table, ""]
+        if operations:
+            parts += [_phase_table(str(phase), operations, wide=width >= _WIDE), ""]
     if plan.findings:
         parts += [findings_text(plan.findings), ""]
     if plan.untouched:
@@ -112,6 +91,42 @@ def plan_text(plan: Plan, width: int) -> Group:
     count = len(plan.operations)
     parts.append(Text(f"{count} operation{'' if count == 1 else 's'}, plan {plan.hash[:16]}", style="bold"))
     return Group(*parts)
+
+
+def _phase_table(phase: str, operations: Sequence[Operation], *, wide: bool) -> Table:
+    """Return one phase as a table; columns that would be empty throughout are left out."""
+    columns: dict[str, list[Text | str]] = {
+        "store": [operation.store for operation in operations],
+        "object": [clean(operation.object) if wide else "" for operation in operations],
+        "what": [_what(operation) for operation in operations],
+        "lock": [clean(operation.lock) for operation in operations],
+        "hazards": [_hazards(operation) for operation in operations],
+        "items": [f"{o.planned:,}" if o.ranged and o.planned is not None else "" for o in operations],
+        "takes": [duration(estimate(operation)) for operation in operations],
+    }
+    table = Table(title=phase, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    shown = {name: cells for name, cells in columns.items() if any(str(cell) for cell in cells)}
+    for name in shown:
+        number = name in ("items", "takes")
+        limit = {"lock": 34, "object": 40}.get(name)
+        table.add_column(name, overflow="fold", justify="right" if number else "left", no_wrap=number, max_width=limit)
+    for row in zip(*shown.values(), strict=True):
+        table.add_row(*row)
+    return table
+
+
+def _what(operation: Operation) -> Text:
+    text = Text(clean(operation.describe()))
+    if operation.waiting:
+        text.append(f" (waits: {clean(operation.waiting)})", style="yellow")
+    return text
+
+
+def _hazards(operation: Operation) -> Text:
+    """Return the hazards that the lock beside them does not name already; loud where they need consent."""
+    named = operation.lock.upper().replace(" ", "_")
+    rest = [hazard for hazard in operation.hazards if hazard in NEEDS_CONSENT or str(hazard) not in named]
+    return Text("\n").join(Text(str(hazard), style="bold red" if hazard in NEEDS_CONSENT else "") for hazard in rest)
 
 
 def outcomes_table(outcomes: Iterable[tuple[str, Outcome]], describe: Mapping[str, str]) -> Table:
