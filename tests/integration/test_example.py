@@ -26,6 +26,9 @@ from tenure.demo.example.shape import COLLIDING, fragment_id
 from tenure.demo.example.tables import COLUMNS, rows
 from tenure.demo.example.vectors import COLLECTION, connect
 from tenure.demo.example.writer import OldWriter
+from tenure.runner.runner import Runner
+from tenure.session import Session
+from tenure.values import Phase
 
 SCALE, SEED = 0.4, 11
 
@@ -225,6 +228,41 @@ def test_the_playbook_classifies_every_object(postgres_dsn: str, neo4j_url: str,
     assert labels == playbook["neo4j"]["nodes"].keys()
     assert types <= playbook["neo4j"]["relationships"].keys()
     assert {c.name for c in connect(qdrant_url).get_collections().collections} == playbook["qdrant"].keys()
+
+
+def test_the_playbook_brings_the_stores_to_the_state_that_the_manifest_tells(
+    postgres_dsn: str, neo4j_url: str, qdrant_url: str, driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = load_all(postgres_dsn, neo4j_url, qdrant_url, 0.1, SEED)
+    for store, address in (("POSTGRES", postgres_dsn), ("NEO4J", neo4j_url), ("QDRANT", qdrant_url)):
+        monkeypatch.setenv(f"TENURE_{store}", address)
+    with Session.open(directory() / "tenure.yaml") as session:
+        # The runner alone: what inspect and verify think of the result is not asked here, but counted.
+        plan = session.plan()
+        assert plan.errors == ()
+        session.ledger.install()
+        session.ledger.keep_baseline("catalog", "", session.catalog().model_dump(mode="json"))
+        Runner(session.context(), plan).run(Phase.CONSTRAIN)
+    tenant = {"(quarantine)": "__quarantine__"}
+    with psycopg.connect(postgres_dsn) as connection:
+        found = connection.execute("SELECT project_id, count(*) FROM entrevista_fragmentos GROUP BY 1").fetchall()
+        assert dict(found) == {tenant.get(name, name): count for name, count in manifest.fragments.items()}
+        for table in YAML(typ="safe").load(directory() / "tenure.yaml")["postgres"]:
+            if table in ("app_users", "ui_analytics", "schema_migrations"):
+                continue
+            query = (
+                "SELECT count(*) FILTER (WHERE project_id = '__quarantine__'), "
+                f"count(*) FILTER (WHERE project_id = ANY(%s) OR project_id = '__quarantine__'), count(*) FROM {table}"
+            )
+            quarantined, valid, total = connection.execute(query.encode(), [list(manifest.tenants)]).fetchall()[0]
+            assert (quarantined, valid) == (manifest.quarantined.get(table, 0), total), table
+    put_aside = "CYPHER 5 MATCH (n {project_id: '__quarantine__'}) RETURN labels(n)[0], count(*) UNION ALL "
+    put_aside += "MATCH ()-[r {project_id: '__quarantine__'}]->() RETURN type(r) AS `labels(n)[0]`, count(*)"
+    found = [(record[0], record[1]) for record in driver.execute_query(put_aside).records]
+    assert dict(found) == manifest.quarantined_graph
+    counts = {hit.value: hit.count for hit in connect(qdrant_url).facet(COLLECTION, "project_id", limit=50).hits}
+    assert counts.pop("__quarantine__") == manifest.quarantined_points
+    assert sum(counts.values()) + manifest.quarantined_points == manifest.points
 
 
 def test_the_old_writer_loses_nothing_by_itself_and_a_loss_is_seen(
