@@ -36,30 +36,33 @@ class Row(Protocol):
         """Items by collection."""
 
 
-def matrix_tables(rows: Sequence[Row], width: int) -> Iterator[Table | str]:
-    """Yield the tables that show *rows* within *width* columns, an empty line after each."""
+def matrix_tables(rows: Sequence[Row], width: int) -> Iterator[Table | Text]:
+    """Yield what shows *rows* within *width* columns: a heading, a table and an empty line each."""
     if not rows:
         return
     columns = [(store, name) for store in STORES for name in _objects(rows, store)]
     if _needed(rows, columns) <= width:
-        yield _upright(rows, columns, "items by tenant", with_store=True)
-        yield ""
+        yield from _titled("items by tenant", _upright(rows, columns, with_store=True))
         return
     for store in STORES:
         own = [column for column in columns if column[0] == store]
+        title = f"{store}: items by tenant"
         if not own:
             continue
-        title = f"{store}: items by tenant"
         if _needed(rows, own) <= width:
-            yield _upright(rows, own, title)
-            yield ""
+            yield from _titled(title, _upright(rows, own))
         elif _needed_turned(rows, own) <= width:
-            yield _turned(rows, own, title)
-            yield ""
+            yield from _titled(title, _turned(rows, own))
         else:
             for part in _cut(rows, own, width):
-                yield _upright(rows, part, title)
-                yield ""
+                yield from _titled(title, _upright(rows, part))
+
+
+def _titled(title: str, table: Table) -> Iterator[Table | Text]:
+    # Not the table's own title: that one is cut to the width of a narrow table.
+    yield Text(title, style="bold")
+    yield table
+    yield Text("")
 
 
 def _objects(rows: Sequence[Row], store: str) -> list[str]:
@@ -118,12 +121,12 @@ def _cut(rows: Sequence[Row], columns: Sequence[Column], width: int) -> Iterator
     yield part
 
 
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+def _table() -> Table:
+    return Table(box=None, pad_edge=False)
 
 
-def _upright(rows: Sequence[Row], columns: Sequence[Column], title: str, with_store: bool = False) -> Table:
-    table = _table(title)
+def _upright(rows: Sequence[Row], columns: Sequence[Column], with_store: bool = False) -> Table:
+    table = _table()
     table.add_column(Text(TENANT), no_wrap=True, vertical="bottom")
     previous = ""
     for store, name in columns:
@@ -138,8 +141,8 @@ def _upright(rows: Sequence[Row], columns: Sequence[Column], title: str, with_st
     return table
 
 
-def _turned(rows: Sequence[Row], columns: Sequence[Column], title: str) -> Table:
-    table = _table(title)
+def _turned(rows: Sequence[Row], columns: Sequence[Column]) -> Table:
+    table = _table()
     table.add_column("object", no_wrap=True)
     for row in rows:
         table.add_column(Text(_printable(row.tenant), style=_style(row)), justify="right", no_wrap=True)
