@@ -7,6 +7,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tenure.demo.servers.neo4j import EmbeddedNeo4j
@@ -68,21 +69,24 @@ def servers(
         asked = [server for server in (started.postgres, started.neo4j, started.qdrant) if server is not None]
         # Registered before anything starts: Ctrl-C in the middle must find them.
         stack.callback(_in_parallel, [server.cancel for server in asked])
-        _in_parallel([_starter(server, report) for server in asked])
+        _in_parallel(_starters(asked, report))
         if progress is None:
             report("")
         yield started
 
 
-def _starter(server: _Server, report: Callable[[str], None]) -> Callable[[], None]:
-    name = type(server).__name__.removeprefix("Embedded")
+def _starters(asked: list[_Server], report: Callable[[str], None]) -> list[Callable[[], None]]:
+    names = [type(server).__name__.removeprefix("Embedded") for server in asked]
+    waiting = set(names)
 
-    def start() -> None:
+    def start(name: str, server: _Server) -> None:
         report(f"starting {name} ({server.version})")
         server.start()
-        report(f"{name} is ready")
+        waiting.discard(name)
+        rest = ", ".join(sorted(waiting))
+        report(f"{name} is ready" + (f", waiting for {rest}" if rest else ""))
 
-    return start
+    return [partial(start, name, server) for name, server in zip(names, asked, strict=True)]
 
 
 def _in_parallel(actions: list[Callable[[], None]]) -> None:
