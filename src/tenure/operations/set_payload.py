@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 REINDEXED_A_SECOND = 1500
 # Windows hold ids and keys only; a large one gives few, large operations, a small one loses little in a crash.
 WINDOW, LARGEST_WINDOW = 20_000, 100_000
+LONGEST_WINDOW_S = 10.0
 SWEEPS = 20
 GREEN_SECONDS = 20.0
 BASELINE = "qdrant keys"
@@ -95,8 +96,10 @@ class SetPayload(Operation):
         if pending.points:
             spent = (time.monotonic() - started) / max(1, pending.points / request)
             request = writes.steered(request, spent, ctx.limits.batch_ms / 1000)
-            # Many tenants in a window make many small operations, each with a fixed cost: look further ahead.
-            if pending.points / len(pending.groups) < writes.SMALL and window < LARGEST_WINDOW:
+            # Many tenants in a window make many small operations, each with a fixed cost: look further ahead, but not
+            # so far that a pause or a kill costs minutes.
+            small = pending.points / len(pending.groups) < writes.SMALL
+            if small and window < LARGEST_WINDOW and time.monotonic() - started < LONGEST_WINDOW_S:
                 window = min(LARGEST_WINDOW, window * 2)
         return Step(cursor={"offset": offset, "window": window, "request": request}, changed=changed, seen=seen)
 
@@ -112,13 +115,13 @@ class SetPayload(Operation):
             if quiet == 2 or (left > 0 and done == 0):
                 break
             ctx.signal.check(self.id)
-        return Outcome(planned=changed + left, changed=changed, left=left)
+        return Outcome(planned=changed + left, changed=changed, left=left, note=self._indexing(ctx, 0.0))
 
     def check(self, ctx: Context) -> Outcome:
         """Return how many points are untagged that should not be; the note says whether the store still re-indexes."""
         kept = self._kept(ctx)
         left = self._untagged(ctx, kept)
-        return Outcome(left=left, note=self._indexing(ctx))
+        return Outcome(left=left, note=self._indexing(ctx, GREEN_SECONDS))
 
     def undo(self, ctx: Context) -> Outcome:
         """Take the key away where tenure wrote it, and put back what was there before."""
@@ -166,10 +169,10 @@ class SetPayload(Operation):
     def _untagged(self, ctx: Context, kept: int) -> int:
         return max(0, ctx.qdrant.count(self.collection, untagged_filter(self.spec.key)) - kept)
 
-    def _indexing(self, ctx: Context) -> str:
-        """Wait a little for the optimizer, and return what there is to say if it needs longer. Never blocks a run."""
+    def _indexing(self, ctx: Context, seconds: float) -> str:
+        """Wait up to *seconds* for the optimizer, and return what there is to say if it needs longer."""
         started = time.monotonic()
         while (status := ctx.qdrant.status(self.collection)) != "green":
-            if time.monotonic() - started > GREEN_SECONDS or ctx.signal.wait(0.5):
+            if time.monotonic() - started >= seconds or ctx.signal.wait(0.5):
                 return f"the collection is {status}: its vectors are still being re-indexed, searches are slower"
         return ""
