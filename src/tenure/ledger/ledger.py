@@ -86,6 +86,8 @@ class Ledger:
     def __init__(self, store: PostgresStore) -> None:
         """Use *store*'s connections; nothing is created until `install`."""
         self._store = store
+        # While this ledger's user holds the lease, what it records is refused once another took it over.
+        self._lease: str | None = None
 
     def install(self) -> None:
         """Create what is missing of the schema. Errors: StoreError when the role may not."""
@@ -101,12 +103,20 @@ class Ledger:
 
     # The lease.
 
-    def take_lease(self, holder: str, seconds: float, token: str | None = None) -> str:
-        """Take the lease for *seconds* and return its token. Errors: LeaseHeldError when another holder's runs."""
+    def take_lease(
+        self, holder: str, seconds: float, token: str | None = None, *, process: str = "", dead: str | None = None
+    ) -> str:
+        """Take the lease for *seconds* and return its token; until it is dropped, what this ledger records is fenced.
+
+        *process* names the holder's process for others on its machine; *dead* is the token of a holder whose process
+        is known to be gone, and whose lease need not run out. Errors: LeaseHeldError when another holder's runs.
+        """
         token = token or str(uuid.uuid4())
-        if self._one("take_lease", token=token, holder=holder, seconds=seconds) is None:
+        fields = {"token": token, "holder": holder, "seconds": seconds, "process": process, "dead": dead}
+        if self._one("take_lease", **fields) is None:
             held = self._one("read_lease")
             raise LeaseHeldError(holder=held.holder if held else "?", expires=held.expires if held else "?")
+        self._lease = token
         return token
 
     def beat_lease(self, token: str, seconds: float) -> None:
@@ -119,9 +129,10 @@ class Ledger:
         with self._store.connection() as connection:
             connection.execute(queries()["release_ranges"], {"token": token})
             connection.execute(queries()["drop_lease"], {"token": token})
+        self._lease = None
 
     def lease(self) -> Mapping[str, Any] | None:
-        """Return holder, expiry and whether the lease is live, or None when nobody holds it."""
+        """Return token, holder, process, expiry and whether the lease is live, or None when nobody holds it."""
         row = self._one("read_lease")
         return row._asdict() if row is not None and row.token is not None else None
 
@@ -164,8 +175,11 @@ class Ledger:
         return RunRow(*row) if row is not None else None
 
     def set_run_state(self, run: int, state: str, reason: str = "") -> None:
-        """Write the state of a run with its reason; `tenure.runner.states` says which moves there are."""
-        self._run("set_run_state", run=run, state=state, reason=reason)
+        """Write the state of a run with its reason; `tenure.runner.states` says which moves there are.
+
+        Errors: LeaseLostError, here as in what records the start and end of operations, when another took the lease.
+        """
+        self._fenced("set_run_state", run=run, state=state, reason=reason)
 
     def set_run_target(self, run: int, through: str, allowed: Iterable[str]) -> None:
         """Record how far the operator asked to go and which hazards they allowed."""
@@ -185,7 +199,7 @@ class Ledger:
 
     def start_operation(self, operation: str) -> None:
         """Record that an attempt begins."""
-        self._run("start_operation", id=operation)
+        self._fenced("start_operation", id=operation)
 
     def plan_operation(self, operation: str, planned: int, ranges: Iterable[RangeSpec]) -> None:
         """Persist the exact count and every range of an operation in one transaction, before the first is worked on."""
@@ -204,10 +218,12 @@ class Ledger:
                         for number, spec in enumerate(ranges)
                     ),
                 )
+            # Last, so that the lease's row is not locked while the ranges are being found.
+            self._still_held(connection)
 
     def finish_operation(self, operation: str, state: str, outcome: Outcome, *, planned: int | None = None) -> None:
         """Record the end of an attempt with its counts."""
-        self._run(
+        self._fenced(
             "finish_operation",
             id=operation,
             state=state,
@@ -222,12 +238,13 @@ class Ledger:
         with self._store.connection() as connection:
             connection.execute(queries()["forget_operation_ranges"].encode(), {"id": operation})
             connection.execute(queries()["forget_operation"].encode(), {"id": operation})
+            self._still_held(connection)
 
     # Ranges.
 
     def claim(self, operation: str, token: str) -> Claim | None:
         """Claim the next open range for the holder of *token*, or return None when none is left."""
-        row = self._one("claim_range", operation=operation, token=token)
+        row = self._one("claim_range", operation=operation, token=token, lease=self._lease)
         if row is None:
             return None
         return Claim(operation=row.operation, number=row.number, token=token, bounds=row.bounds, cursor=row.cursor)
@@ -351,6 +368,18 @@ class Ledger:
     def _run(self, query: str, **fields: Any) -> None:
         with self._store.connection() as connection:
             connection.execute(queries()[query].encode(), fields)
+
+    def _still_held(self, connection: Connection[Any]) -> None:
+        """Errors: LeaseLostError, which rolls the caller's transaction back, when the lease is another's."""
+        if self._lease is not None:
+            found = connection.execute(queries()["still_held"].encode(), {"lease": self._lease}).fetchone()
+            if found is None:
+                raise LeaseLostError(token=self._lease)
+
+    def _fenced(self, query: str, **fields: Any) -> None:
+        """Run an update that finds no row once the lease is another's. Errors: LeaseLostError."""
+        if self._one(query, lease=self._lease, **fields) is None and self._lease is not None:
+            raise LeaseLostError(token=self._lease)
 
     def _many(self, query: str, rows: Iterable[dict[str, Any]], connection: Connection[Any] | None) -> None:
         with (

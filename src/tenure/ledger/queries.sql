@@ -2,15 +2,16 @@
 
 -- take_lease --
 -- Takes the lease when it is free or has run out; clock and decision are the database's, so skewed clients agree.
+-- `dead` is the token of a holder whose process was seen to be gone: it need not run out.
 UPDATE tenure.lease
-   SET token = %(token)s, holder = %(holder)s, heartbeat = clock_timestamp(),
+   SET token = %(token)s, holder = %(holder)s, process = %(process)s, heartbeat = clock_timestamp(),
        expires = clock_timestamp() + make_interval(secs => %(seconds)s)
- WHERE token IS NULL OR expires < clock_timestamp() OR token = %(token)s
+ WHERE token IS NULL OR expires < clock_timestamp() OR token IN (%(token)s, %(dead)s)
 RETURNING token
 
 -- read_lease --
 -- Who holds the lease, and whether it still runs.
-SELECT token, holder, expires, expires > clock_timestamp() AS live FROM tenure.lease
+SELECT token, holder, process, expires, expires > clock_timestamp() AS live FROM tenure.lease
 
 -- beat_lease --
 -- Prolongs the holder's lease; no row means that another took it over.
@@ -21,7 +22,7 @@ RETURNING token
 
 -- drop_lease --
 -- Gives the lease back.
-UPDATE tenure.lease SET token = NULL, holder = NULL, heartbeat = NULL, expires = NULL WHERE token = %(token)s
+UPDATE tenure.lease SET token = NULL, holder = NULL, process = NULL, heartbeat = NULL, expires = NULL WHERE token = %(token)s
 
 -- insert_run --
 -- Records a plan as a run.
@@ -34,10 +35,12 @@ SELECT id, plan_hash, playbook_hash, plan, state, reason, through, allowed, crea
   FROM tenure.run ORDER BY id DESC LIMIT 1
 
 -- set_run_state --
--- Moves a run along its transition table.
+-- Moves a run along its transition table. Here and below, a runner that lost its lease (`lease`) changes nothing.
 UPDATE tenure.run
    SET state = %(state)s, reason = %(reason)s, updated_at = clock_timestamp()
  WHERE id = %(run)s
+   AND (%(lease)s::uuid IS NULL OR EXISTS (SELECT 1 FROM tenure.lease l WHERE l.token = %(lease)s))
+RETURNING id
 
 -- set_run_target --
 -- Records how far the operator asked to go, and the hazards allowed by name.
@@ -79,6 +82,8 @@ UPDATE tenure.operation
    SET state = 'running', attempts = attempts + 1, started_at = coalesce(started_at, clock_timestamp()),
        finished_at = NULL, note = ''
  WHERE id = %(id)s
+   AND (%(lease)s::uuid IS NULL OR EXISTS (SELECT 1 FROM tenure.lease l WHERE l.token = %(lease)s))
+RETURNING id
 
 -- plan_operation --
 -- The exact number of items, counted before the first write.
@@ -90,6 +95,8 @@ UPDATE tenure.operation
    SET state = %(state)s, changed = %(changed)s, left_over = %(left)s, note = %(note)s,
        planned = coalesce(%(planned)s, planned), finished_at = clock_timestamp()
  WHERE id = %(id)s
+   AND (%(lease)s::uuid IS NULL OR EXISTS (SELECT 1 FROM tenure.lease l WHERE l.token = %(lease)s))
+RETURNING id
 
 -- forget_operation_ranges --
 -- The ranges of an operation that was undone.
@@ -101,6 +108,10 @@ UPDATE tenure.operation
    SET state = 'planned', attempts = 0, changed = 0, left_over = 0, note = '', started_at = NULL, finished_at = NULL
  WHERE id = %(id)s
 
+-- still_held --
+-- Whether a lease is still its holder's, and kept so until the end of the transaction.
+SELECT token FROM tenure.lease WHERE token = %(lease)s FOR SHARE
+
 -- insert_range --
 -- Persists a slice before any is worked on.
 INSERT INTO tenure.range (operation, number, bounds, planned)
@@ -111,7 +122,8 @@ ON CONFLICT DO NOTHING
 -- Claims the next open range of an operation; one that a dead holder left is as good as a new one.
 UPDATE tenure.range r
    SET token = %(token)s, state = 'running', updated_at = clock_timestamp()
- WHERE (r.operation, r.number) = (
+ WHERE (%(lease)s::uuid IS NULL OR EXISTS (SELECT 1 FROM tenure.lease l WHERE l.token = %(lease)s))
+   AND (r.operation, r.number) = (
        SELECT operation, number FROM tenure.range
         WHERE operation = %(operation)s AND state <> 'done' AND token IS DISTINCT FROM %(token)s
         ORDER BY number LIMIT 1 FOR UPDATE SKIP LOCKED)

@@ -6,6 +6,8 @@ CREATE TABLE IF NOT EXISTS tenure.lease (
     singleton   boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     token       uuid,
     holder      text,
+    -- Names the holder's process for others on its machine, who can see that it is gone (runner/process.py).
+    process     text,
     heartbeat   timestamptz,
     expires     timestamptz
 );

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -57,6 +58,8 @@ class StopSignal:
         """Start unset."""
         self._event = threading.Event()
         self.reason = ""
+        # While a lease is held: whether it may have run out unnoticed (the process was stopped, or asleep).
+        self.in_doubt: Callable[[], bool] = lambda: False
 
     def set(self, reason: str) -> None:
         """Ask everybody to stop after the batch in hand."""
@@ -68,7 +71,12 @@ class StopSignal:
         return self._event.is_set()
 
     def check(self, operation: str) -> None:
-        """Errors: InterruptedRunError when somebody asked to stop."""
+        """Errors: InterruptedRunError when somebody asked to stop.
+
+        A process that wakes up late waits here until its lease is known to be its own still, or it is told to stop.
+        """
+        while self.in_doubt() and not self._event.wait(0.05):
+            pass
         if self._event.is_set():
             raise InterruptedRunError(operation=operation)
 

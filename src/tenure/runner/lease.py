@@ -1,4 +1,10 @@
-"""Keeps the lease while a run goes on, and brings in what an operator asks from another terminal."""
+"""Keeps the lease while a run goes on, and brings in what an operator asks from another terminal.
+
+Who may take over, and when: anybody once the lease has run out; on the holder's machine at once when its process is
+gone (`tenure.runner.process`), so that nobody waits after a kill or a crash. A holder that was stopped or asleep past
+the end of its lease starts nothing before it has asked whether the lease is still its own; when it is not, it steps
+back: the ranges' tokens and the ledger's fence refuse what it still had in hand.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +16,10 @@ from contextlib import contextmanager
 
 import psycopg
 
-from tenure.errors import LeaseLostError, StoreError
+from tenure.errors import InterruptedRunError, LeaseHeldError, LeaseLostError, StoreError
 from tenure.ledger import Ledger
 from tenure.runner.context import StopSignal
+from tenure.runner.process import is_gone, this_process
 
 LEASE_SECONDS = 30.0
 BEAT_SECONDS = 3.0
@@ -27,24 +34,28 @@ def held(
     signal: StopSignal,
     listen: Callable[[dict[str, str]], None] | None = None,
     *,
-    lease_seconds: float = LEASE_SECONDS,
+    lease_seconds: float | None = None,
 ) -> Iterator[str]:
     """Take the lease, prolong it from a thread of its own, give it back at the end; yields the token.
 
     *listen* gets the ledger's controls at every beat. A lease that another runner took over sets *signal*: nothing more
-    is started, and what is in hand fails at its range's token. Errors: LeaseHeldError when it cannot be had, and
-    LeaseLostError at the end when it was lost.
+    is started, and what is in hand fails at its range's token. *lease_seconds* is 30 when None. Errors: LeaseHeldError
+    when it cannot be had, and LeaseLostError at the end, instead of the interruption that it was, when it was lost.
     """
-    token = ledger.take_lease(holder, lease_seconds)
+    seconds = LEASE_SECONDS if lease_seconds is None else lease_seconds
+    asked = _now()
+    token = _take(ledger, holder, seconds)
+    confirmed = asked
     done = threading.Event()
     lost = threading.Event()
 
     def beat() -> None:
-        last = time.monotonic()
-        while not done.wait(min(BEAT_SECONDS, lease_seconds / 4)):
+        nonlocal confirmed
+        while not done.wait(min(BEAT_SECONDS, seconds / 4)):
+            asked = _now()
             try:
-                ledger.beat_lease(token, lease_seconds)
-                last = time.monotonic()
+                ledger.beat_lease(token, seconds)
+                confirmed = asked
                 if listen is not None:
                     listen(ledger.controls())
             except LeaseLostError:
@@ -53,16 +64,22 @@ def held(
                 return
             except (StoreError, psycopg.Error) as error:
                 log.warning("the lease could not be prolonged: %s", error)
-                if time.monotonic() - last > lease_seconds:
+                if _now() - confirmed > seconds:
                     lost.set()
                     signal.set("the lease ran out while the database could not be reached")
                     return
 
     thread = threading.Thread(target=beat, name="tenure-lease", daemon=True)
+    signal.in_doubt = lambda: _now() - confirmed > seconds
     thread.start()
     try:
         yield token
+    except InterruptedRunError as error:
+        if lost.is_set():
+            raise LeaseLostError(token=token) from error
+        raise
     finally:
+        signal.in_doubt = lambda: False
         done.set()
         thread.join(timeout=10)
         if not lost.is_set():
@@ -72,3 +89,23 @@ def held(
                 log.warning("the lease could not be given back, it runs out by itself: %s", error)
     if lost.is_set():
         raise LeaseLostError(token=token)
+
+
+def _take(ledger: Ledger, holder: str, seconds: float) -> str:
+    """Take the lease, also from a holder whose process is gone. Errors: LeaseHeldError."""
+    process = this_process()
+    try:
+        return ledger.take_lease(holder, seconds, process=process)
+    except LeaseHeldError:
+        current = ledger.lease()
+        if current is not None and not is_gone(current["process"] or ""):
+            raise
+        dead = str(current["token"]) if current is not None else None
+        # Another one may see the same and be faster: then the token is not the dead one's any more.
+        return ledger.take_lease(holder, seconds, process=process, dead=dead)
+
+
+def _now() -> float:
+    """Return seconds of a clock that goes on while the machine sleeps, where there is one."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
