@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from tenure.errors import (
     CutoverAbandonedError,
@@ -27,7 +28,7 @@ from tenure.runner.lease import held
 from tenure.runner.states import RunState, check_move
 from tenure.values import NEEDS_CONSENT, Hazard, Outcome, Phase
 
-# A sweep that still finds items while writers run is repeated; one that finds the same ones again has found a fault.
+# Sweeps go on while they find something to write; this many in a row mean that a writer is at work.
 MAX_SWEEPS = 20
 PAUSE_POLL_SECONDS = 1.0
 
@@ -100,10 +101,20 @@ class Runner:
         return result
 
     def _run_each(self, operations: Iterable[Operation], through: Phase, result: RunResult) -> None:
-        """Run what is not done, sweep what is; nothing of a later phase than *through*."""
+        """Run what is not done, sweep what is; nothing of a later phase than *through*.
+
+        What a backfill leaves may wait for another one: a row born since whose parent was not keyed yet, a relationship
+        between nodes born since. All backfills are therefore settled together before the next phase begins.
+        """
+        chosen = [operation for operation in operations if operation.phase.order <= through.order]
+        for phase, group in groupby(chosen, key=lambda operation: operation.phase):
+            together = list(group)
+            self._run_phase(together, result)
+            if phase is Phase.BACKFILL:
+                self._settle([op for op in together if op.ranged and not op.waiting], result)
+
+    def _run_phase(self, operations: Iterable[Operation], result: RunResult) -> None:
         for operation in operations:
-            if operation.phase.order > through.order:
-                continue
             self._ctx.signal.check(operation.id)
             row = self._row(operation)
             if operation.waiting:
@@ -111,7 +122,7 @@ class Runner:
             elif row.state != "done":
                 result.outcomes[operation.id] = self._execute(operation, row)
             elif operation.ranged:
-                outcome = self._sweep_again(operation, row)
+                outcome = self._sweep_again(operation)
                 result.swept += outcome.changed
                 result.outcomes[operation.id] = outcome
             else:
@@ -169,15 +180,10 @@ class Runner:
             else:
                 ctx.reporter.start(operation.id, operation.describe(), None)
                 outcome = operation.apply(ctx)
-            if outcome.left > 0 or (outcome.planned > 0 and outcome.changed == 0 and not outcome.note):
-                raise OperationFailedError(
-                    operation=operation.describe(),
-                    object=operation.object,
-                    planned=outcome.planned,
-                    changed=outcome.changed,
-                    left=outcome.left,
-                    problem=outcome.note or "`tenure inspect` lists what is left and why.",
-                )
+            settles = operation.phase is Phase.BACKFILL and outcome.left > 0
+            nothing = outcome.planned > 0 and outcome.changed == 0 and not outcome.note
+            if not settles and (nothing or outcome.left > 0):
+                raise _failure(operation, outcome)
         except InterruptedRunError:
             ctx.reporter.finish(operation.id, "interrupted")
             raise
@@ -191,8 +197,10 @@ class Runner:
             ctx.ledger.event(ctx.run, "failed", operation.id, str(error))
             ctx.reporter.finish(operation.id, "failed")
             raise
-        ctx.ledger.finish_operation(operation.id, "done", outcome, planned=outcome.planned)
-        ctx.ledger.event(ctx.run, "done", operation.id, _counts(outcome))
+        # A backfill that left something is not done until everything has settled; a kill until then runs it again.
+        state = "settling" if outcome.left > 0 else "done"
+        ctx.ledger.finish_operation(operation.id, state, outcome, planned=outcome.planned)
+        ctx.ledger.event(ctx.run, state, operation.id, _counts(outcome))
         ctx.reporter.finish(operation.id, _counts(outcome))
         return outcome
 
@@ -256,35 +264,53 @@ class Runner:
             claim = claim.model_copy(update={"cursor": step.cursor})
 
     def _sweep(self, operation: Operation) -> Outcome:
-        """Sweep until a pass leaves nothing, or leaves what the pass before left."""
+        """Sweep until a pass leaves nothing, or changes nothing more."""
         total = Outcome()
         for _ in range(MAX_SWEEPS):
             self._ctx.signal.check(operation.id)
             swept = operation.sweep(self._ctx)
-            stuck = swept.changed == 0 and swept.left == total.left
             total = total.plus(swept)
-            if swept.left == 0 or stuck:
+            if swept.left == 0 or swept.changed == 0:
                 break
         return total
 
-    def _sweep_again(self, operation: Operation, row: OperationRow) -> Outcome:
-        """Catch what was born since a finished backfill; what is left then is a failure like in the backfill itself."""
+    def _sweep_again(self, operation: Operation) -> Outcome:
+        """Catch what was born since a finished backfill."""
+        row = self._row(operation)
         swept = self._sweep(operation)
         outcome = Outcome(planned=row.planned or 0, changed=swept.changed, left=swept.left, note=swept.note)
-        if swept.changed or swept.left:
+        if swept.changed or swept.left or row.state == "settling":
             total = outcome.model_copy(update={"changed": row.changed + swept.changed})
-            self._ctx.ledger.finish_operation(operation.id, "failed" if swept.left else "done", total)
+            self._ctx.ledger.finish_operation(operation.id, "settling" if swept.left else "done", total)
+        if swept.changed or swept.left:
             self._ctx.ledger.event(self._ctx.run, "sweep", operation.id, _counts(outcome))
-        if swept.left:
-            raise OperationFailedError(
-                operation=operation.describe(),
-                object=operation.object,
-                planned=swept.changed + swept.left,
-                changed=swept.changed,
-                left=swept.left,
-                problem=swept.note or "`tenure inspect` lists what is left and why.",
-            )
         return outcome
+
+    def _settle(self, operations: list[Operation], result: RunResult) -> None:
+        """Sweep all backfills in order until none leaves anything.
+
+        A round that changes nothing and still leaves something has found items that nobody can decide. Rounds that keep
+        finding new ones are a writer at work: that is no fault, and later sweeps (the next apply, cutover, contract)
+        find them again. Errors: OperationFailedError for what cannot be decided.
+        """
+        open_ = [op for op in operations if self._row(op).state == "settling"]
+        for _ in range(MAX_SWEEPS):
+            if not open_:
+                return
+            swept = {operation.id: self._sweep_again(operation) for operation in operations}
+            changed = sum(outcome.changed for outcome in swept.values())
+            result.swept += changed
+            open_ = [op for op in operations if swept[op.id].left]
+            if open_ and not changed:
+                self._ctx.ledger.finish_operation(open_[0].id, "failed", swept[open_[0].id])
+                raise _failure(open_[0], swept[open_[0].id])
+        for operation in open_:
+            row = self._row(operation)
+            note = f"writers bring new items as fast as they are swept ({row.left_over:,} at the last look)"
+            self._ctx.ledger.finish_operation(
+                operation.id, "done", Outcome(planned=row.planned or 0, changed=row.changed, note=note)
+            )
+            self._ctx.reporter.note(operation.id, note)
 
     # What an operator asks from another terminal.
 
@@ -334,6 +360,17 @@ def consent(plan: Plan, through: Phase, allowed: Iterable[Hazard]) -> None:
 def holder_name() -> str:
     """Return who holds the lease, for people: host and process."""
     return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _failure(operation: Operation, outcome: Outcome) -> OperationFailedError:
+    return OperationFailedError(
+        operation=operation.describe(),
+        object=operation.object,
+        planned=outcome.planned,
+        changed=outcome.changed,
+        left=outcome.left,
+        problem=outcome.note or "`tenure inspect` lists what is left and why.",
+    )
 
 
 def _counts(outcome: Outcome) -> str:
