@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tenure.errors import StoreError
 from tenure.masking import mask_secrets, remember_secret
 from tenure.stores.qdrant_errors import Verdict, judge
+from tenure.stores.qdrant_json import Json, PointId, among, delete_key, path, set_tenant
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient, models
 
+__all__ = ["IDS", "PAGE", "Bounds", "Index", "Page", "Point", "PointId", "QdrantStore"]
+__all__ += ["among", "delete_key", "path", "set_tenant"]
+
 T = TypeVar("T")
-Json = Mapping[str, Any]
-PointId = int | str
 
 # Above the server's own 60 s, so that it is the server that says `wait_timeout` and not the socket.
 TIMEOUT_S = 90
@@ -264,8 +266,8 @@ class QdrantStore:
     # Writing.
 
     def update(self, collection: str, operations: Sequence[Json]) -> None:
-        """Run *operations* (each `{"set_payload": {...}}` or `{"delete_payload": {...}}`) in order, in one request, and
-        wait until they are applied.
+        """Run *operations* (`{"set_payload": {...}}`, `{"delete_payload": {...}}`, `{"upsert": {...}}` or
+        `{"delete": {...}}`) in order, in one request, and wait until they are applied.
 
         `acknowledged` and `wait_timeout` are no success: the request, which must be one that may be repeated, is sent
         again; it queues behind the first, so its `completed` covers both. Errors: StoreError when none ever comes.
@@ -275,6 +277,8 @@ class QdrantStore:
         kinds: dict[str, Any] = {
             "set_payload": models.SetPayloadOperation,
             "delete_payload": models.DeletePayloadOperation,
+            "upsert": models.UpsertOperation,
+            "delete": models.DeleteOperation,
         }
         parsed: list[Any] = [kinds[next(iter(operation))].model_validate(operation) for operation in operations]
         status = ""
@@ -361,31 +365,6 @@ class QdrantStore:
                 problem=f"the local-mode directory {self._url} cannot be opened: {error}",
                 remedy="One process at a time can hold it: stop the one that has it open.",
             ) from error
-
-
-def set_tenant(key: str, tenant: Any, ids: Sequence[PointId], condition: Json) -> dict[str, Any]:
-    """Return the operation that writes *key* on those of the points *ids* that meet *condition* when it is applied.
-
-    By filter and not by a list of ids: a list fails on the first id that was deleted meanwhile, after it has written a
-    part, and would overwrite what the application wrote.
-    """
-    return {"set_payload": {"payload": {key: tenant}, "filter": among(ids, condition)}}
-
-
-def delete_key(key: str, ids: Sequence[PointId], condition: Json) -> dict[str, Any]:
-    """Return the operation that takes *key* away from those of the points *ids* that meet *condition*."""
-    return {"delete_payload": {"keys": [path(key)], "filter": among(ids, condition)}}
-
-
-def among(ids: Sequence[PointId], condition: Json) -> dict[str, Any]:
-    """Return the filter for those of the points *ids* that meet *condition*."""
-    return {"must": [{"has_id": list(ids)}, dict(condition)]}
-
-
-def path(field: str) -> str:
-    """Return a payload field as a path: dots go into nested objects, parts with other characters are quoted."""
-    parts = field.split(".")
-    return ".".join(part if part.replace("-", "_").isidentifier() and part.isascii() else f'"{part}"' for part in parts)
 
 
 def _filter(filter: Json | None) -> models.Filter | None:
