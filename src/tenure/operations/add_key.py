@@ -55,7 +55,14 @@ class AddKey(Operation):
         return Outcome(planned=1, changed=1)
 
     def undo(self, ctx: Context) -> Outcome:
-        """Drop the column."""
+        """Drop the column; an heir's goes with that of the table it has it from."""
+        with ctx.postgres.connection() as connection:
+            inherited = connection.execute(
+                "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = %s AND attinhcount > 0",
+                (table_sql(self.table).as_string(None), self.key.name),
+            ).fetchone()
+        if inherited is not None:
+            return Outcome(note="inherited")
         drop = sql.SQL("ALTER TABLE {} DROP COLUMN IF EXISTS {}").format(
             table_sql(self.table), sql.Identifier(self.key.name)
         )

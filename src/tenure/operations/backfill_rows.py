@@ -10,7 +10,7 @@ from psycopg import sql
 from tenure.attribution.rows import decision, key_cast, raw, table_sql, untagged
 from tenure.attribution.spec import RowRule
 from tenure.operations.base import Claim, Operation, RangeSpec, Step
-from tenure.operations.text import as_texts
+from tenure.operations.text import BACKFILL_SETTING, UNDO_SETTING, as_texts
 from tenure.stores.postgres import retrying
 from tenure.values import Hazard, Outcome, Phase, Store, TableName
 
@@ -23,6 +23,12 @@ RANGE_PAGES = 500  # 4 MB: the pages of a range stay cached over its passes
 PASSES = 16
 FEW_ROWS = 5_000  # a table this small is done in one pass: sixteen commits would cost more than they save
 SWEEP_ROWS = 5_000
+
+# What is listed is a key of the list, which an index bounds: of a long one its digest and its beginning.
+_LISTED_ITEM = (
+    "CASE WHEN octet_length(item::text) <= 2000 THEN item "
+    "ELSE jsonb_build_object('md5', md5(item::text), 'begins', left(item::text, 200)) END"
+)
 
 Way = Literal["plain", "replica", "guarded", "fires"]
 
@@ -161,6 +167,8 @@ class BackfillRows(Operation):
             same=same,
         )
         with ctx.postgres.connection() as connection:
+            # The fill trigger is still there, and would key again what loses its key now.
+            connection.execute(sql.SQL("SET LOCAL {} = 'on'").format(raw(UNDO_SETTING)))
             return Outcome(changed=self._run(connection, statement, counted=False))
 
     # Statements.
@@ -179,6 +187,7 @@ class BackfillRows(Operation):
             sql.SQL("ONLY {}").format(table_sql(leaf)),
             columns=[
                 sql.SQL("t.ctid AS tid"),
+                sql.SQL("t.xmin AS version"),
                 sql.SQL("{} AS item").format(self._item()),
                 sql.SQL("(t.{})::text AS present").format(column),
             ],
@@ -188,15 +197,16 @@ class BackfillRows(Operation):
             chosen += sql.SQL("\nLIMIT {}").format(limit)
         parts: list[sql.Composable] = [
             sql.SQL("d AS MATERIALIZED (\n{}\n)").format(chosen),
+            # A row that the application changed since it was decided on has another xmin: it is left to the sweep.
             sql.SQL(
-                "changed AS (UPDATE ONLY {} AS t SET {} = {} FROM d WHERE t.ctid = d.tid "
+                "changed AS (UPDATE ONLY {} AS t SET {} = {} FROM d WHERE t.ctid = d.tid AND t.xmin = d.version "
                 "RETURNING d.item, d.present, d.write, d.reason)"
             ).format(table_sql(leaf), column, key_cast(key, sql.SQL("d.write"))),
             sql.SQL(
                 "listed AS (INSERT INTO tenure.quarantine (store, object, item, reason) "
-                "SELECT 'postgres', {}, item, reason FROM changed WHERE write = {} "
+                "SELECT 'postgres', {}, {}, reason FROM changed WHERE write = {} "
                 "ON CONFLICT (store, object, item) DO NOTHING)"
-            ).format(sql.Literal(rule.table.display), sql.Literal(key.quarantine)),
+            ).format(sql.Literal(rule.table.display), raw(_LISTED_ITEM), sql.Literal(key.quarantine)),
         ]
         if rule.key_exists:
             parts.append(
@@ -221,7 +231,7 @@ class BackfillRows(Operation):
         if self.way == "replica":
             connection.execute("SET LOCAL session_replication_role = replica")
         elif self.way == "guarded":
-            connection.execute("SET LOCAL tenure.backfill = 'on'")
+            connection.execute(sql.SQL("SET LOCAL {} = 'on'").format(raw(BACKFILL_SETTING)))
         cursor = connection.execute(statement)
         if not counted:
             return cursor.rowcount

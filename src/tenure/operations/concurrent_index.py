@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from psycopg import Connection, errors, sql
 
@@ -19,7 +19,8 @@ class IndexBuild(Frozen):
     """An index to build: `body` is all that follows the table's name in CREATE INDEX (method, parts, options).
 
     `leaves` are the partitions with a heap, empty for an ordinary table: a partitioned table's index is built leaf by
-    leaf and attached, since Postgres cannot build it concurrently as a whole.
+    leaf, since Postgres cannot build it concurrently as a whole. The statement for the whole then finds the leaves'
+    indexes and takes them over, on every level of partitions; only leaves born since are built by it.
     """
 
     table: TableName
@@ -33,7 +34,7 @@ class IndexBuild(Frozen):
         if not self.leaves:
             return [self._create(self.table, self.name, concurrently=True)]
         built = [self._create(leaf, self._leaf_name(leaf), concurrently=True) for leaf in self.leaves]
-        return [*built, self._parent(), *(self._attach(leaf) for leaf in self.leaves)]
+        return [*built, self._whole()]
 
     def build(self, ctx: Context, operation: str, object_: str) -> bool:
         """Build what is missing and return whether anything was. A broken index of the name is dropped and built again.
@@ -44,7 +45,7 @@ class IndexBuild(Frozen):
         for table, name in [(leaf, self._leaf_name(leaf)) for leaf in self.leaves] or [(self.table, self.name)]:
             built |= self._build_one(ctx, table, name, operation, object_)
         if self.leaves:
-            built |= self._assemble(ctx)
+            built |= self._assemble(ctx, operation)
         return built
 
     def drop(self, ctx: Context) -> None:
@@ -56,7 +57,7 @@ class IndexBuild(Frozen):
 
     def _build_one(self, ctx: Context, table: TableName, name: str, operation: str, object_: str) -> bool:
         with ctx.postgres.connection() as connection:
-            valid = _is_valid(connection, table, name)
+            valid = _is_valid(connection, table, name, self.unique)
         if valid:
             return False
         if valid is not None:
@@ -80,29 +81,23 @@ class IndexBuild(Frozen):
                 "`tenure inspect` lists them all; resolve them, then run `tenure apply` again.",
             ) from error
         with ctx.postgres.connection() as connection:
-            if not _is_valid(connection, table, name):
+            if not _is_valid(connection, table, name, self.unique):
                 raise OperationFailedError(
                     operation=operation, object=object_, planned=1, changed=0, left=1,
                     problem=f"Index {name} was built and is not valid. Run `tenure apply` again to rebuild it.",
                 )  # fmt: skip
         return True
 
-    def _assemble(self, ctx: Context) -> bool:
-        """Make the partitioned index of its parts; attaching what is attached already is an error that means done."""
+    def _assemble(self, ctx: Context, operation: str) -> bool:
+        """Make the partitioned index of its parts."""
         with ctx.postgres.connection() as connection:
-            if _is_valid(connection, self.table, self.name):
-                return False
-            exists = _is_valid(connection, self.table, self.name) is not None
-        if not exists:
-            ctx.postgres.ddl([self._parent()])
-        for leaf in self.leaves:
-            with ctx.postgres.connection() as connection:
-                row = connection.execute(
-                    "SELECT 1 FROM pg_inherits WHERE inhrelid = to_regclass(%s)",
-                    (self._qualified(leaf, self._leaf_name(leaf)).as_string(None),),
-                ).fetchone()
-            if row is None:
-                ctx.postgres.ddl([self._attach(leaf)])
+            valid = _is_valid(connection, self.table, self.name, self.unique)
+        if valid:
+            return False
+        statements = [self._whole()]
+        if valid is not None:
+            statements.insert(0, sql.SQL("DROP INDEX {}").format(self._qualified(self.table, self.name)))
+        ctx.postgres.ddl(statements, notify=lambda text: ctx.reporter.note(operation, text))
         return True
 
     def _create(self, table: TableName, name: str, *, concurrently: bool) -> sql.Composed:
@@ -114,15 +109,8 @@ class IndexBuild(Frozen):
             raw(self.body),
         )
 
-    def _parent(self) -> sql.Composed:
-        return sql.SQL("CREATE {}INDEX IF NOT EXISTS {} ON ONLY {} {}").format(
-            raw("UNIQUE " if self.unique else ""), sql.Identifier(self.name), table_sql(self.table), raw(self.body)
-        )
-
-    def _attach(self, leaf: TableName) -> sql.Composed:
-        return sql.SQL("ALTER INDEX {} ATTACH PARTITION {}").format(
-            self._qualified(self.table, self.name), self._qualified(leaf, self._leaf_name(leaf))
-        )
+    def _whole(self) -> sql.Composed:
+        return self._create(self.table, self.name, concurrently=False)
 
     def _leaf_name(self, leaf: TableName) -> str:
         return short_name(self.name, leaf.name)
@@ -135,11 +123,22 @@ class IndexBuild(Frozen):
         ctx.postgres.ddl([drop], transaction=False)
 
 
-def _is_valid(connection: Connection[object], table: TableName, name: str) -> bool | None:
-    """Return whether the index of a table is valid and ready, or None when there is none of that name."""
+def _is_valid(connection: Connection[Any], table: TableName, name: str, unique: bool) -> bool | None:
+    """Return whether the index is valid and ready, or None when there is none of that name.
+
+    Errors: OperationFailedError when the name belongs to something else, which must neither be used nor dropped.
+    """
     row = connection.execute(
-        "SELECT i.indisvalid AND i.indisready FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "
-        "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s",
-        (table.schema_name, name),
+        "SELECT coalesce(i.indrelid = to_regclass(%s) AND i.indisunique = %s, false), i.indisvalid AND i.indisready "
+        "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_index i ON i.indexrelid = c.oid "
+        "WHERE n.nspname = %s AND c.relname = %s",
+        (table_sql(table).as_string(None), unique, table.schema_name, name),
     ).fetchone()
-    return None if row is None else bool(row[0])  # type: ignore[index]
+    if row is None:
+        return None
+    if not row[0]:
+        raise OperationFailedError(
+            operation=f"index {name}", object=table.display, planned=1, changed=0, left=1,
+            problem=f"Something else in schema {table.schema_name} is called {name}. Rename it, then run again.",
+        )  # fmt: skip
+    return bool(row[1])

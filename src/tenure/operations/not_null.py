@@ -9,7 +9,7 @@ from psycopg import errors, sql
 from tenure.attribution.rows import raw, table_sql
 from tenure.errors import OperationFailedError
 from tenure.operations.base import Operation
-from tenure.operations.text import as_texts, short_name
+from tenure.operations.text import as_texts, not_null_check
 from tenure.values import Hazard, Outcome, Phase, Store, TableName, TenantKey
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class NotNull(Operation):
     @property
     def check_name(self) -> str:
         """Return the name of the check that lives until the column is NOT NULL."""
-        return short_name("tenure_not_null", self.table.name)
+        return not_null_check(self.table)
 
     def describe(self) -> str:
         """Return one line."""

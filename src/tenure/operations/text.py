@@ -7,6 +7,11 @@ from collections.abc import Iterable
 
 from psycopg import sql
 
+from tenure.values import TableName
+
+# Settings of a transaction of tenure's own: guarded triggers keep still in the first, fill triggers in the second.
+BACKFILL_SETTING = "tenure.backfill"
+UNDO_SETTING = "tenure.undo"
 MAX_NAME = 63  # bytes; Postgres cuts longer identifiers off, and two that are cut alike would be one
 
 
@@ -23,3 +28,8 @@ def short_name(*parts: str) -> str:
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:8]
     head = name.encode()[: MAX_NAME - 9].decode(errors="ignore")
     return f"{head}_{digest}"
+
+
+def not_null_check(table: TableName) -> str:
+    """Return the name of the check that stands in for NOT NULL until the column is."""
+    return short_name("tenure_not_null", table.name)

@@ -33,7 +33,7 @@ def constrain(
             found = _classify(table, index, rule, row_rule, findings)
             if found is None:
                 continue
-            columns = _rescoped_columns(index, row_rule)
+            columns = _rescoped_columns(index, row_rule, partition_columns(catalog, table))
             if index.predicate is None and None not in index.columns:
                 rescoped[name].add(frozenset(column for column in columns if column != row_rule.key.name and column))
             if index.predicate is None and row_rule.policy.unassigned != "keep_null":
@@ -101,18 +101,32 @@ def _classify(table: Table, index: Index, rule: TableRule, row_rule: RowRule, fi
     return index
 
 
-def _rescoped_columns(index: Index, rule: RowRule) -> tuple[str | None, ...]:
+def _replaced(rule: RowRule, partitioned_by: frozenset[str]) -> frozenset[str]:
+    """Return the columns whose place the key takes: those it came from, but for what partitions need in each unique."""
+    return frozenset(s.name for s in rule.sources if isinstance(s, ColumnSource)) - partitioned_by
+
+
+def _rescoped_columns(index: Index, rule: RowRule, partitioned_by: frozenset[str]) -> tuple[str | None, ...]:
     """Return the columns of the new uniqueness: the key takes the place of the column it came from, else leads."""
-    sources = {source.name for source in rule.sources if isinstance(source, ColumnSource)}
-    rest = tuple(column for column in index.columns if column is None or column not in sources)
+    replaced = _replaced(rule, partitioned_by)
+    rest = tuple(column for column in index.columns if column is None or column not in replaced)
     return (rule.key.name, *rest)
+
+
+def partition_columns(catalog: PostgresCatalog, table: Table) -> frozenset[str]:
+    """Return the columns that a partitioned table and its partitions are divided by, on all levels."""
+    columns = set(table.partition_columns)
+    for name in table.partitions:
+        if (child := catalog.table(name)) is not None:
+            columns |= partition_columns(catalog, child)
+    return frozenset(columns)
 
 
 def _rescope(
     catalog: PostgresCatalog, table: Table, index: Index, rule: RowRule, columns: tuple[str | None, ...]
 ) -> RescopeUnique:
-    sources = {source.name for source in rule.sources if isinstance(source, ColumnSource)}
-    kept = [part for column, part in zip(index.columns, index.parts, strict=True) if column not in sources]
+    replaced = _replaced(rule, partition_columns(catalog, table))
+    kept = [part for column, part in zip(index.columns, index.parts, strict=True) if column not in replaced]
     name = short_name(index.name, rule.key.name)
     nullable_key = rule.policy.unassigned == "keep_null"
     key_part = sql.Identifier(rule.key.name).as_string(None)
