@@ -18,7 +18,11 @@ class Column(Value):
     `nullable` is False only where a *validated* NOT NULL proves it (from Postgres 18 on one may be NOT VALID).
     `base_type` is what a domain stands for, and `type` itself otherwise; `generation` the expression of a generated
     column; `sequence` says that values come from one, by identity or by default; `collation` None is the type's own.
+    `id_versions` are, for a primary key of one uuid or text column, the UUID versions among a thousand of its values
+    ("" stands for what is no UUID): name-based ones (3 and 5) repeat when their names do.
     """
+
+    measured: ClassVar[frozenset[str]] = frozenset({"id_versions"})
 
     name: str
     type: str
@@ -33,6 +37,7 @@ class Column(Value):
     sequence: bool = False
     base_type: str = ""
     collation: str | None = None
+    id_versions: tuple[str, ...] = ()
 
 
 class Index(Value):

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from typing import Any, Literal, cast
 
-from psycopg import Connection, errors
+from psycopg import Connection, Cursor, errors, sql
 from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 from pydantic import ValidationError
@@ -31,6 +31,7 @@ from tenure.stores import postgres_introspect_queries as queries
 Row = dict[str, Any]
 
 ATTEMPTS = 3
+ID_SAMPLE = 1000
 
 _KINDS: dict[str, Literal["table", "partitioned", "foreign"]] = {"r": "table", "p": "partitioned", "f": "foreign"}
 _GENERATED: dict[str, Literal["", "stored", "virtual"]] = {"": "", "s": "stored", "v": "virtual"}
@@ -87,7 +88,7 @@ def _read(connection: Connection[Any]) -> PostgresCatalog:
         else:
             replication_role = rows(queries.REPLICATION_ROLE_PRIVILEGE)[0]["granted"]
         indexes = _grouped(rows(queries.INDEXES))
-        tables = _tables(rows, indexes)
+        tables = tuple(_with_id_versions(cursor, table) for table in _tables(rows, indexes))
         views = tuple(
             View(
                 **_only(row, View, "indexes", "depends_on"),
@@ -164,8 +165,26 @@ def _with_leaf_totals(table: Table, tables: dict[str, Table]) -> Table:
     )
 
 
+def _with_id_versions(cursor: Cursor[Row], table: Table) -> Table:
+    """Return a table whose primary key, where it is one uuid or text column, says which UUIDs it holds."""
+    column = table.column(table.primary_key[0]) if len(table.primary_key) == 1 else None
+    if column is None or not (column.uuid_like or column.text_like):
+        return table
+    name = sql.Identifier(table.schema_name, table.name)
+    allowed = cursor.execute("SELECT has_table_privilege(%s, 'SELECT') AS may", (name.as_string(cursor),)).fetchone()
+    if allowed is None or not allowed["may"]:
+        return table
+    query = sql.SQL(
+        "SELECT DISTINCT CASE WHEN v ~ '^[0-9a-fA-F]{{8}}-([0-9a-fA-F]{{4}}-){{3}}[0-9a-fA-F]{{12}}$' "
+        "THEN substr(v, 15, 1) ELSE '' END AS version FROM (SELECT {}::text AS v FROM {} LIMIT {}) AS s ORDER BY 1"
+    ).format(sql.Identifier(column.name), name, ID_SAMPLE)
+    versions = tuple(row["version"] for row in cursor.execute(query))
+    sampled = column.model_copy(update={"id_versions": versions})
+    return table.model_copy(update={"columns": tuple(sampled if other is column else other for other in table.columns)})
+
+
 def _column(row: Row) -> Column:
-    return Column(**_only(row, Column, "generated"), generated=_GENERATED[row["generated"]])
+    return Column(**_only(row, Column, "generated", "id_versions"), generated=_GENERATED[row["generated"]])
 
 
 def _index(row: Row) -> Index:
