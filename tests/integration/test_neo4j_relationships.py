@@ -292,15 +292,9 @@ def brute(owners: dict[int, str | None], edges: list[tuple[int, int]], links: li
         code_keys[code] = best[0] if best else ("__quarantine__" if found else None)
     edge_keys = []
     for fragment, code in edges:
-        owner = owners[fragment]
-        clear = owner is not None and code_keys[code] is not None
-        edge_keys.append(
-            (
-                fragment,
-                code,
-                ("__quarantine__" if "__quarantine__" in (owner, code_keys[code]) else owner) if clear else None,
-            )
-        )
+        ends = (owners[fragment], code_keys[code])
+        key = "__quarantine__" if "__quarantine__" in ends else None if None in ends else ends[0]
+        edge_keys.append((fragment, code, key))
     link_keys = []
     for one, two in links:
         ends = (code_keys[one], code_keys[two])
@@ -319,7 +313,7 @@ EDGES = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 4)), max_size=14)
 LINKS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=8)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(owners=OWNERS, edges=EDGES, links=LINKS)
 def test_random_graphs_come_to_what_brute_force_comes_to(
     ctx: Context, owners: list[str | None], edges: list[tuple[int, int]], links: list[tuple[int, int]]

@@ -28,6 +28,8 @@ from tenure.masking import mask_secrets
 PATIENCE = 60.0
 INDEX_WAIT = 3600
 FETCH_SIZE = 1000
+# The driver also takes http, as a preview of something that has no transactions to retry.
+SCHEMES = frozenset({"bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc"})
 
 T = TypeVar("T")
 
@@ -88,6 +90,8 @@ class Neo4jStore:
         Errors: StoreUnreachableError when nobody answers, StoreError for a bad address, wrong credentials or a database
         that is not there.
         """
+        if urlsplit(self._url).scheme not in SCHEMES:
+            raise self._no_address("")
         try:
             driver = neo4j.GraphDatabase.driver(
                 self._url,
@@ -99,11 +103,7 @@ class Neo4jStore:
                 user_agent="tenure",
             )
         except (ConfigurationError, ValueError) as error:
-            raise StoreError(
-                store="neo4j",
-                problem=f"{mask_secrets(self._url)} is not an address: {mask_secrets(str(error))}.",
-                remedy="Write it as bolt://host:7687 or neo4j://host:7687.",
-            ) from error
+            raise self._no_address(f": {mask_secrets(str(error))}") from error
         try:
             with driver.session(database=self.database) as session:
                 components = {row["name"]: row for row in session.run("CALL dbms.components()").data()}
@@ -221,6 +221,13 @@ class Neo4jStore:
                     raise self._translated(error) from error
             time.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(5.0, pause * 2)
+
+    def _no_address(self, why: str) -> StoreError:
+        return StoreError(
+            store="neo4j",
+            problem=f"{mask_secrets(self._url)} is not an address of it{why}.",
+            remedy="Write it as bolt://host:7687 or neo4j://host:7687.",
+        )
 
     def _translated(self, error: Neo4jError | DriverError) -> StoreError:
         """Return the error of tenure's own tree that a driver's error stands for."""
