@@ -7,8 +7,19 @@ from typing import TYPE_CHECKING
 
 from tenure.attribution.sources_scope import DecisionFailedError
 from tenure.checks.base import Check, Report, View
+from tenure.checks.collection_state import CollectionIsGreen, KeyStates, StrictMode
 from tenure.checks.duplicates import DuplicatesPerTenant
 from tenure.checks.existing_key import ExistingKey
+from tenure.checks.graph_state import GraphReferences, GraphServer, IdentityIsUnique
+from tenure.checks.item_bins import graph_counts, point_counts
+from tenure.checks.items_unassigned import (
+    GraphConflict,
+    GraphUnassigned,
+    PointsInConflict,
+    PointsUnassigned,
+    StalePoints,
+    ToBeSplit,
+)
 from tenure.checks.matrix import matrix
 from tenure.checks.registry import NamedTenantsExist, RegistryIsClean, UntaggedIsNoTenant
 from tenure.checks.role import RoleRights, RoleSeesEverything, Writable
@@ -30,6 +41,8 @@ FIRST: tuple[Check, ...] = (
     RegistryIsClean(),
     SourcesCompile(),
     MatchTypes(),
+    GraphServer(),
+    CollectionIsGreen(),
 )
 """What must hold before rows can be decided at all."""
 
@@ -46,6 +59,16 @@ CHECKS: tuple[Check, ...] = (
     Replication(),
     MaterializedViews(),
     InvalidIndexes(),
+    IdentityIsUnique(),
+    GraphUnassigned(),
+    GraphConflict(),
+    ToBeSplit(),
+    GraphReferences(),
+    KeyStates(),
+    PointsUnassigned(),
+    PointsInConflict(),
+    StalePoints(),
+    StrictMode(),
 )
 """What is found by deciding every item."""
 
@@ -99,7 +122,12 @@ def _hashable(findings: Iterable[Finding]) -> bool:
 
 
 def _matrix(view: View) -> tuple:  # type: ignore[type-arg]
-    return matrix(view, {name: bins.ends for name, bins in row_bins(view).items()}, {}, {})
+    return matrix(
+        view,
+        {name: bins.ends for name, bins in row_bins(view).items()},
+        {name: found.ends for name, found in graph_counts(view).items()},
+        {name: found.ends for name, found in point_counts(view).items()},
+    )
 
 
 def _stopped() -> Iterator[Finding]:

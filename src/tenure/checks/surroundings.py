@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tenure.checks.base import Named, View
+from tenure.operations.key_index import KeyIndex, SurrogateUnique
+from tenure.operations.rescope_unique import RescopeUnique
 from tenure.planner.rows import triggers_way
 from tenure.values import Finding
+
+OURS = (KeyIndex, SurrogateUnique, RescopeUnique)
+"""Operations that build an index of a table; they deal with a broken one themselves."""
 
 
 class TriggersFire(Named):
@@ -90,7 +95,7 @@ class InvalidIndexes(Named):
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield a warning per index that costs writes and serves nobody."""
-        ours = {operation.index.name for operation in view.plan.operations if hasattr(operation, "index")}
+        ours = {operation.index.name for operation in view.plan.operations if isinstance(operation, OURS)}
         for name in view.rows.rules:
             table = view.live.postgres.table(name)
             for index in table.indexes if table is not None else ():
