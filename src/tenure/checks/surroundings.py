@@ -25,7 +25,7 @@ class TriggersFire(Named):
             table = view.catalog.postgres.table(name)
             if table is None or rule.constant() is not None:
                 continue
-            if triggers_way(table, view.live.postgres) == "fires":
+            if triggers_way(table, view.live.postgres, rule.key.name) == "fires":
                 names = tuple(t.name for t in table.triggers if "UPDATE" in t.events and not t.update_columns)
                 yield self.finding(
                     "warning",
