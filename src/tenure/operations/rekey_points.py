@@ -1,62 +1,115 @@
-"""Moves the points of a collection to ids that no two tenants share, by a copy and a switch of the alias at cutover."""
+"""Moves readers and writers of a collection to its copy under new ids, at cutover; and back, with what they wrote."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from tenure.attribution.points import PointSpec
-from tenure.errors import RefusedError
-from tenure.operations.base import Operation
-from tenure.values import Frozen, Hazard, Outcome, Phase, Store, TableName
+from tenure.errors import OperationFailedError, RefusedError
+from tenure.operations.copy_points import CopyPoints
+from tenure.operations.point_copies import LostVectors, Rekeying
+from tenure.operations.point_return import carry_back
+from tenure.stores import qdrant_copy as copies
+from tenure.stores.qdrant import PointId
+from tenure.values import Hazard, Outcome, Phase
 
 if TYPE_CHECKING:
     from tenure.runner.context import Context
 
+__all__ = ["LostVectors", "RekeyPoints"]
 
-class LostVectors(Frozen):
-    """Where the vector of an overwritten point is kept: an array column of the rows that drive the collection.
-
-    `payload` are pairs of a payload field and the column it is rebuilt from; without any, columns of the same names.
-    """
-
-    table: TableName
-    column: str
-    payload: tuple[tuple[str, str], ...] = ()
+PASSES = 3
 
 
-class RekeyPoints(Operation):
-    """Copies a collection to `target` under `uuid5(namespace, template)` ids, then moves `alias` to it."""
+class RekeyPoints(Rekeying):
+    """Catches the copy up inside the fence and makes `alias` stand for it."""
 
     kind: ClassVar[str] = "rekey_points"
     phase: ClassVar[Phase] = Phase.CUTOVER
-    store: ClassVar[Store] = "qdrant"
     online: ClassVar[bool] = False
 
-    collection: str
-    spec: PointSpec
-    template: str
-    namespace: str
-    target: str
-    alias: str | None = None
-    lost: LostVectors | None = None
-    points: int = 0
-    hazards: tuple[Hazard, ...] = (Hazard.NEEDS_FENCE, Hazard.REINDEXES_VECTORS)
+    hazards: tuple[Hazard, ...] = (Hazard.NEEDS_FENCE,)
     waiting: str = "re-keying comes with cutover"
+
+    @property
+    def copy_operation(self) -> CopyPoints:
+        """The operation that makes the copy."""
+        shared = {name: getattr(self, name) for name in Rekeying.model_fields if name not in ("hazards", "waiting")}
+        return CopyPoints(**{name: value for name, value in shared.items() if name not in ("planned", "lock")})
 
     def describe(self) -> str:
         """Return one line for a person."""
-        switch = f", then switch alias {self.alias} to it" if self.alias else ""
-        return f"copy collection {self.collection} to {self.target} under ids of {self.template!r}{switch}"
+        if self.alias is None:
+            return (
+                f"collection {self.collection} is read by its own name, which cannot be moved to {self.target}: "
+                "let the application use an alias, and name it in the playbook"
+            )
+        return f"move alias {self.alias} from collection {self.collection} to {self.target}, its copy under new ids"
 
     def statements(self) -> tuple[str, ...]:
-        """Return the switch that a DBA would run; `client` is a QdrantClient. The copy has no statement of its own."""
+        """Return the switch that a DBA would run; `client` is a QdrantClient."""
         if self.alias is None:
             return ()
         return (
-            f"client.update_collection_aliases([models.CreateAliasOperation(create_alias=models.CreateAlias("
-            f"collection_name={self.target!r}, alias_name={self.alias!r}))])",
+            "client.update_collection_aliases([\n"
+            f"    models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name={self.alias!r})),\n"
+            "    models.CreateAliasOperation(create_alias=models.CreateAlias(\n"
+            f"        collection_name={self.target!r}, alias_name={self.alias!r}))])",
         )
 
     def apply(self, ctx: Context) -> Outcome:
-        """Refuse: this operation waits. Errors: RefusedError."""
-        raise RefusedError(reason=f"{self.describe()}: {self.waiting}.", remedy="Nothing was changed.")
+        """Catch up until nothing is new, keep the id map, switch. Errors: RefusedError, OperationFailedError when a
+        writer still writes or a point has no new id."""
+        if self.waiting:
+            raise RefusedError(reason=f"{self.describe()}: {self.waiting}.", remedy="Nothing was changed.")
+        if self.alias is None:
+            raise RefusedError(reason=f"{self.describe()}.", remedy="Nothing was changed.")
+        store, copy = ctx.qdrant, self.copy_operation
+        before = copies.alias_target(store, self.alias)
+        if before == self.target:
+            return Outcome(note="the alias is there already")
+        if self.alias in store.collections():
+            raise RefusedError(
+                reason=f"{self.alias} is the name of a collection, so no alias can be called so.",
+                remedy="Name the alias that the application uses, or let it use one.",
+            )
+        for _ in range(PASSES):
+            outcome = copy.synchronise(ctx)
+            if outcome.changed == 0 or outcome.left:
+                break
+        if outcome.changed or outcome.left:
+            raise OperationFailedError(
+                operation=self.describe(),
+                object=self.collection,
+                planned=self.planned or 0,
+                changed=0,
+                left=outcome.changed + outcome.left,
+                problem=outcome.note or "The collection changes all the time: a writer still runs.",
+            )
+        moved = 0
+
+        def keep(pairs: Sequence[tuple[PointId, PointId]]) -> None:
+            nonlocal moved
+            moved += len(pairs)
+            ctx.ledger.journal(
+                self.id, "qdrant", self.collection, [({"ids": [list(pair) for pair in pairs]}, None, None)]
+            )
+
+        copy.synchronise(ctx, write=False, each=keep)
+        ctx.ledger.journal(self.id, "qdrant", self.collection, [({"alias": self.alias}, before, self.target)])
+        copies.point_alias(store, self.alias, self.target)
+        return Outcome(planned=moved, changed=moved, note=outcome.note)
+
+    def check(self, ctx: Context) -> Outcome:
+        """Return left 1 while the alias does not stand for the copy."""
+        return Outcome(left=0 if self.copy_operation.switched(ctx) else 1)
+
+    def undo(self, ctx: Context) -> Outcome:
+        """Carry back what was written and deleted since the switch, then move the alias back. Errors: RefusedError when
+        two points would meet under one id."""
+        if self.alias is None or not self.copy_operation.switched(ctx):
+            return Outcome(note="the alias was not moved")
+        alias = next(entry for entry in ctx.ledger.journal_entries(self.id) if "alias" in entry[0])
+        carried = carry_back(ctx, self)
+        copies.point_alias(ctx.qdrant, self.alias, alias[1])
+        return Outcome(planned=carried, changed=carried, note="" if carried else "nothing was written since")

@@ -1,0 +1,187 @@
+"""Copies a collection under ids that no two tenants share, while writers run; the alias is moved at cutover."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from tenure.errors import OperationFailedError, StoreError
+from tenure.operations.base import Claim, RangeSpec, Step
+from tenure.operations.point_copies import Rekeying, Wanted, remembered
+from tenure.operations.set_payload import SetPayload
+from tenure.stores import qdrant_copy as copies
+from tenure.stores.qdrant import PointId
+from tenure.values import Hazard, Outcome, Phase
+
+if TYPE_CHECKING:
+    from tenure.runner.context import Context
+
+# Pages a batch: with vectors a page is megabytes.
+PAGES = 4
+CREATED, DROPPED = "created", "dropped"
+
+
+class CopyPoints(Rekeying):
+    """Makes collection `target`, configured and indexed alike, and brings every point into it under its new id."""
+
+    kind: ClassVar[str] = "copy_points"
+    phase: ClassVar[Phase] = Phase.CONSTRAIN
+    ranged: ClassVar[bool] = True
+
+    hazards: tuple[Hazard, ...] = (Hazard.REINDEXES_VECTORS,)
+
+    def describe(self) -> str:
+        """Return one line for a person."""
+        return f"copy collection {self.collection} with its vectors to {self.target}, under ids of {self.template!r}"
+
+    def statements(self) -> tuple[str, ...]:
+        """Return the Python a DBA would run for a page; `client` is a QdrantClient, `name_of` fills the template."""
+        return (
+            f"# create {self.target!r} with the configuration and the payload indexes of {self.collection!r}, then for "
+            "each page:\n"
+            f"points, offset = client.scroll({self.collection!r}, limit={copies.WHOLE_PAGE}, offset=offset, "
+            "with_payload=True, with_vectors=True)\n"
+            f"# name_of(point): {self.template!r} filled from the tenant, the id and the payload\n"
+            f"client.upsert({self.target!r}, [models.PointStruct(\n"
+            f"    id=str(uuid.uuid5(uuid.UUID({self.namespace!r}), name_of(point))),\n"
+            "    payload=point.payload, vector=point.vector) for point in points], wait=True)",
+        )
+
+    def count(self, ctx: Context) -> int:
+        """Return how many points will be made. Errors: OperationFailedError when two would get one id, or a field that
+        ids are made of is missing: nothing has been written then."""
+        made = 0
+        unnamed: list[tuple[PointId, str]] = []
+        with remembered(ctx) as copied:
+            for page in copies.whole_pages(ctx.qdrant, self.collection, vectors=False):
+                wanted = self.wanted(ctx, page)
+                made += len(wanted.points) + len(wanted.waits)
+                unnamed += wanted.unnamed[: 20 - len(unnamed)]
+                copied.add([(point.id, old) for old, point in wanted.points])
+            doubled = copied.doubled()
+        if unnamed or doubled:
+            raise self.failure(made, unnamed, doubled)
+        return made
+
+    def ranges(self, ctx: Context) -> Iterable[RangeSpec]:
+        """Make the new collection, and return one range."""
+        self._own_target(ctx)
+        yield RangeSpec(bounds={"collection": self.collection}, planned=self.planned or 0)
+
+    def run_batch(self, ctx: Context, claim: Claim) -> Step:
+        """Copy the next pages; what was copied before a crash is written again as it is."""
+        offset: PointId | None = (claim.cursor or {}).get("offset")
+        changed = seen = 0
+        for _ in range(PAGES):
+            page, offset = copies.whole_page(ctx.qdrant, self.collection, offset)
+            wanted = self.wanted(ctx, page)
+            copies.put(ctx.qdrant, self.target, [point for _, point in wanted.points])
+            changed += len(wanted.points)
+            seen += len(page)
+            if offset is None:
+                return Step(cursor=None, changed=changed, seen=seen)
+        return Step(cursor={"offset": offset}, changed=changed, seen=seen)
+
+    def sweep(self, ctx: Context) -> Outcome:
+        """Bring over what was written and deleted since; once the alias is moved, key what is born in the new one."""
+        if self.switched(ctx):
+            spec = self.spec.model_copy(update={"collection": self.target})
+            return SetPayload(object=self.target, spec=spec).sweep(ctx)
+        return self.synchronise(ctx)
+
+    def check(self, ctx: Context) -> Outcome:
+        """Return what a catch-up would still do, as left."""
+        if self.switched(ctx):
+            return Outcome()
+        outcome = self.synchronise(ctx, write=False)
+        return outcome.model_copy(update={"left": outcome.left + outcome.changed, "changed": 0})
+
+    def undo(self, ctx: Context) -> Outcome:
+        """Drop the copy, which is tenure's own. Errors: StoreError while the alias stands for it."""
+        last = next((after for _, _, after in ctx.ledger.journal_entries(self.id)), None)
+        if last != CREATED or self.target not in ctx.qdrant.collections():
+            return Outcome(note="there is no copy")
+        if self.switched(ctx):
+            raise StoreError(
+                store="qdrant",
+                problem=f"alias {self.alias} stands for {self.target}.",
+                remedy="Roll the cutover back first.",
+            )
+        copies.drop(ctx.qdrant, self.target)
+        ctx.ledger.journal(self.id, "qdrant", self.target, [(self.target, None, DROPPED)])
+        return Outcome(planned=1, changed=1)
+
+    def switched(self, ctx: Context) -> bool:
+        """Return whether readers use the new collection already."""
+        return self.alias is not None and copies.alias_target(ctx.qdrant, self.alias) == self.target
+
+    def synchronise(
+        self,
+        ctx: Context,
+        *,
+        write: bool = True,
+        each: Callable[[Sequence[tuple[PointId, PointId]]], None] = lambda pairs: None,
+    ) -> Outcome:
+        """Make the copy equal to the collection as it is now; `changed` counts what was not.
+
+        *each* is given the (old, new) ids of every page. `left` counts points without a tenant or a name.
+        """
+        store = ctx.qdrant
+        changed = left = lost = 0
+        with remembered(ctx) as copied:
+            for page in copies.whole_pages(store, self.collection):
+                ctx.signal.check(self.id)
+                wanted = self.wanted(ctx, page)
+                changed += self._write(ctx, wanted, write=write)
+                left += len(wanted.waits) + len(wanted.unnamed)
+                lost += len(wanted.lost)
+                copied.add([(point.id, old) for old, point in wanted.points])
+                each([(old, point.id) for old, point in wanted.points])
+            doubled = copied.doubled()
+            for points in store.pages(self.target):
+                known = copied.old([point.id for point in points])
+                gone = [point.id for point in points if point.id not in known]
+                changed += len(gone)
+                if write and gone:
+                    copies.remove(store, self.target, gone)
+        note = f"{lost} overwritten point(s) have no vector left: to be embedded again" if lost else ""
+        if doubled:
+            left += len(doubled)
+            note = f"several points would get one id, such as {doubled[0][1]}"
+        return Outcome(planned=changed + left, changed=changed, left=left, note=note)
+
+    def failure(
+        self, made: int, unnamed: Sequence[tuple[PointId, str]], doubled: Sequence[tuple[PointId, list[PointId]]]
+    ) -> OperationFailedError:
+        """Return the error that names what stands in the way of new ids."""
+        said = [f"point {old}: {why}" for old, why in unnamed]
+        said += [f"points {', '.join(map(str, olds))} would all become {new}" for new, olds in doubled]
+        return OperationFailedError(
+            operation=self.describe(),
+            object=self.collection,
+            planned=made,
+            changed=0,
+            left=len(said),
+            problem=f"{'; '.join(said[:5])}. Change the template of `ids: rekey`, or mend these points.",
+        )
+
+    def _write(self, ctx: Context, wanted: Wanted, *, write: bool) -> int:
+        found = copies.fetch(ctx.qdrant, self.target, [point.id for _, point in wanted.points])
+        stale = [
+            point for _, point in wanted.points if (now := found.get(point.id)) is None or not copies.same(now, point)
+        ]
+        if write and stale:
+            copies.put(ctx.qdrant, self.target, stale)
+        return len(stale)
+
+    def _own_target(self, ctx: Context) -> None:
+        last = next((after for _, _, after in ctx.ledger.journal_entries(self.id)), None)
+        if self.target in ctx.qdrant.collections() and last != CREATED:
+            raise StoreError(
+                store="qdrant",
+                problem=f"there is a collection {self.target} already, and tenure did not make it.",
+                remedy="Rename or drop it.",
+            )
+        if last != CREATED:
+            ctx.ledger.journal(self.id, "qdrant", self.target, [(self.target, None, CREATED)])
+        copies.create_like(ctx.qdrant, self.collection, self.target)
