@@ -9,6 +9,7 @@ from psycopg import sql
 from tenure.attribution.rows import table_sql, untagged
 from tenure.attribution.sources_scope import item_sql
 from tenure.checks.base import SAMPLE, Named, View
+from tenure.checks.item_keys import graph_keys, point_keys
 from tenure.checks.row_keys import Keys, has_key, row_keys
 from tenure.values import Finding, Store
 
@@ -27,6 +28,10 @@ class Completeness(Named):
                 )
         for name, keys in row_keys(view).items():
             yield from self._findings("postgres", name, keys, self._open_rows(view, name, keys))
+        for name, found in graph_keys(view).items():
+            yield from self._findings("neo4j", name, found.keys, found.keys.samples.get("untagged", ()))
+        for name, found in point_keys(view).items():
+            yield from self._findings("qdrant", name, found.keys, found.keys.samples.get("untagged", ()))
 
     def _open_rows(self, view: View, name: str, keys: Keys) -> tuple[object, ...]:
         if keys.untagged <= keys.kept:

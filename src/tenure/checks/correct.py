@@ -1,19 +1,14 @@
-"""TEN502: correctness. The key is derived again from its sources and compared, row by row, by set difference."""
+"""TEN502: correctness. The key is derived again from its sources and compared, item by item."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from psycopg import sql
-
-from tenure.attribution.rows import decision, raw, table_sql, untagged
-from tenure.attribution.sources_scope import item_sql
-from tenure.attribution.spec import RowRule
-from tenure.checks.base import SAMPLE, Named, View
+from tenure.checks.base import Named, View
+from tenure.checks.item_keys import graph_keys, point_keys
+from tenure.checks.row_differences import APPLICATION, RELEASABLE, WRONG, differences
 from tenure.checks.row_keys import has_key
 from tenure.values import Finding, Store
-
-WRONG, RELEASABLE, APPLICATION = "wrong", "releasable", "application"
 
 
 class Correctness(Named):
@@ -35,6 +30,10 @@ class Correctness(Named):
                     listed.append(sample)
                     kinds[kind] = (counted, listed)
                 yield from self.findings("postgres", name, kinds)
+        for name, found in graph_keys(view).items():
+            yield from self.findings("neo4j", name, found.kinds)
+        for name, found in point_keys(view).items():
+            yield from self.findings("qdrant", name, found.kinds)
 
     def findings(self, store: Store, name: str, kinds: dict[str, tuple[int, list[object]]]) -> Iterator[Finding]:
         """Yield what the differences of one object, by kind, come to."""
@@ -59,70 +58,3 @@ class Correctness(Named):
 
 _WRONG = "Correct the key or the source; `existing: keep` in the playbook accepts keys that differ."
 _RELEASABLE = "Look at them and run `tenure release`."
-
-
-def differences(view: View, name: str) -> sql.Composed:
-    """Return the query for the rows whose key is not what is derived: kind, count of the kind, sample (ten of each)."""
-    rule, key = view.rows.rules[name], view.key
-    column = sql.Identifier(key.name)
-    derived = decision(
-        rule,
-        _as_it_was(view, rule) if rule.key_exists else table_sql(rule.table),
-        scope=view.scope,
-        columns=[
-            sql.SQL("(t.{})::text AS present").format(raw('"tenure_present"') if rule.key_exists else column),
-            sql.SQL("{} AS item").format(item_sql(rule)),
-        ],
-        weigh=rule.key_exists,
-    )
-    sentinels = sql.SQL("{}, {}").format(sql.Literal(key.quarantine), sql.Literal(key.shared))
-    # Where a null key means "global", a null that should be a tenant is wrong; elsewhere completeness has it.
-    missing = raw("true") if rule.policy.unassigned == "keep_null" else raw("false")
-    return sql.SQL(
-        "SELECT kind, n, sample FROM (SELECT kind, sample, count(*) OVER (PARTITION BY kind) AS n, "
-        "row_number() OVER (PARTITION BY kind) AS place FROM ("
-        "SELECT CASE WHEN q.by_application OR (q.bin = 'unassigned' AND q.present NOT IN ({sentinels})) "
-        "THEN {application} WHEN q.present IN ({sentinels}) THEN {releasable} ELSE {wrong} END AS kind, "
-        "jsonb_build_object('item', q.item, 'key', q.present, 'sources', coalesce(q.derived, q.bin), "
-        "'reason', q.reason) AS sample FROM (\n{derived}\n) AS q "
-        "WHERE (q.present IS DISTINCT FROM q.derived OR q.by_application) AND CASE WHEN {open} "
-        "THEN {missing} AND q.present IS NULL AND q.derived IS NOT NULL "
-        "ELSE (q.present IN ({sentinels}) AND q.derived IS NOT NULL AND q.derived NOT IN ({sentinels})) "
-        "OR EXISTS (SELECT 1 FROM {registry} AS r WHERE r.{id}::text = q.present) END"
-        ") AS k) AS w WHERE place <= {limit} ORDER BY kind, place"
-    ).format(
-        sentinels=sentinels,
-        application=sql.Literal(APPLICATION),
-        releasable=sql.Literal(RELEASABLE),
-        wrong=sql.Literal(WRONG),
-        derived=derived,
-        open=untagged(key, raw("q.present")),
-        missing=missing,
-        registry=table_sql(key.registry),
-        id=sql.Identifier(key.registry_column),
-        limit=sql.Literal(SAMPLE),
-    )
-
-
-def _as_it_was(view: View, rule: RowRule) -> sql.Composed:
-    """Return the table with the keys that tenure overwrote put back: what the sources said was said of those."""
-    table = view.live.postgres.table(rule.table.display)
-    assert table is not None
-    key = sql.Identifier(rule.key.name)
-    others = [sql.SQL("t.{}").format(sql.Identifier(c.name)) for c in table.columns if c.name != rule.key.name]
-    same = sql.SQL("j.item = {}").format(item_sql(rule))
-    if not rule.primary_key:
-        same = sql.SQL("j.item - {0} = to_jsonb(t) - {0}").format(sql.Literal(rule.key.name))
-    return sql.SQL(
-        "(SELECT {columns}, CASE WHEN j.item IS NOT NULL THEN (j.before #>> '{{}}')::{type} ELSE t.{key} END AS {key}, "
-        "t.{key} AS tenure_present FROM {table} AS t LEFT JOIN (SELECT item, (array_agg(before ORDER BY id))[1] "
-        "AS before, (array_agg(after ORDER BY id DESC))[1] AS after FROM tenure.journal WHERE operation = {operation} "
-        "GROUP BY item) AS j ON {same} AND j.after #>> '{{}}' = (t.{key})::text)"
-    ).format(
-        columns=sql.SQL(", ").join(others),
-        type=raw(rule.key.type),
-        key=key,
-        table=table_sql(rule.table),
-        operation=sql.Literal(f"postgres.backfill_rows.{rule.table.display}"),
-        same=same,
-    )

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from tenure.attribution.sources_scope import DecisionFailedError
-from tenure.checks.base import Check, Report, View
+from tenure.checks.base import Check, MatrixRow, Report, View
 from tenure.checks.collection_state import CollectionIsGreen, KeyStates, StrictMode
+from tenure.checks.drift import DriftBefore
 from tenure.checks.duplicates import DuplicatesPerTenant
 from tenure.checks.existing_key import ExistingKey
 from tenure.checks.graph_state import GraphReferences, GraphServer, IdentityIsUnique
@@ -69,6 +70,7 @@ CHECKS: tuple[Check, ...] = (
     PointsInConflict(),
     StalePoints(),
     StrictMode(),
+    DriftBefore(),
 )
 """What is found by deciding every item."""
 
@@ -121,7 +123,7 @@ def _hashable(findings: Iterable[Finding]) -> bool:
         return False
 
 
-def _matrix(view: View) -> tuple:  # type: ignore[type-arg]
+def _matrix(view: View) -> tuple[MatrixRow, ...]:
     return matrix(
         view,
         {name: bins.ends for name, bins in row_bins(view).items()},

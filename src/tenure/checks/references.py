@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tenure.checks.base import Named, View
+from tenure.checks.item_keys import CROSSED, graph_keys
 from tenure.checks.row_keys import has_key
 from tenure.checks.row_references import crossing, foreign_keys, named_references
-from tenure.values import Finding
+from tenure.checks.uniqueness import is_done
+from tenure.values import Finding, Phase
 
 
 class References(Named):
@@ -39,4 +41,28 @@ class References(Named):
                     "Correct the reference, or the tenant of one of the two.",
                     count=count,
                     sample=sample,
+                )
+        for name, found in graph_keys(view).items():
+            if CROSSED in found.kinds:
+                count, listed = found.kinds[CROSSED]
+                yield self.finding(
+                    "error",
+                    name,
+                    f"{count} relationships have a key that is not that of both their ends",
+                    "Correct the relationship, or the tenant of one end.",
+                    count=count,
+                    sample=tuple(listed),
+                    store="neo4j",
+                )
+            if found.several:
+                split = is_done(view, Phase.CUTOVER)
+                yield self.finding(
+                    "error" if split else "info",
+                    name,
+                    f"{found.several} items belong to several tenants"
+                    + (" again: something connected tenants since the split" if split else " and wait for cutover"),
+                    "Remove the connection, or run `tenure apply --through cutover` again." if split else "",
+                    count=found.several,
+                    sample=tuple(found.several_sample),
+                    store="neo4j",
                 )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tenure.checks.base import Named, View
 from tenure.operations.key_index import KeyIndex, SurrogateUnique
 from tenure.operations.rescope_unique import RescopeUnique
-from tenure.planner.rows import triggers_way
+from tenure.planner.rows import fired_triggers, triggers_way
 from tenure.values import Finding
 
 OURS = (KeyIndex, SurrogateUnique, RescopeUnique)
@@ -26,7 +26,8 @@ class TriggersFire(Named):
             if table is None or rule.constant() is not None:
                 continue
             if triggers_way(table, view.live.postgres, rule.key.name) == "fires":
-                names = tuple(t.name for t in table.triggers if "UPDATE" in t.events and not t.update_columns)
+                fired = fired_triggers(table, view.catalog.postgres, view.key.name)
+                names = tuple(trigger.name for _, trigger in fired)
                 yield self.finding(
                     "warning",
                     name,

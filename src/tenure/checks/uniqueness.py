@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tenure.catalog.postgres import Index, Table
 from tenure.checks.base import Named, View
+from tenure.ledger.ledger import OperationRow
 from tenure.operations.composite_fk import CompositeForeignKey
 from tenure.operations.key_index import SurrogateUnique
 from tenure.operations.not_null import NotNull
@@ -108,7 +109,7 @@ def operation_done(view: View, operation: str) -> bool:
     return row is not None and row.state == "done"
 
 
-def ledger_rows(view: View):  # type: ignore[no-untyped-def]
+def ledger_rows(view: View) -> dict[str, OperationRow]:
     """Return the ledger's operations by id; none without a ledger."""
     return view.once(
         "operations", lambda: {row.id: row for row in view.ledger.operations()} if view.ledger is not None else {}

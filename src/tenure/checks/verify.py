@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tenure.checks.base import Check, Report, View
+from tenure.checks.agreement import Agreement
+from tenure.checks.base import Check, MatrixRow, Report, View
 from tenure.checks.complete import Completeness
 from tenure.checks.correct import Correctness
+from tenure.checks.drift import DriftSince
 from tenure.checks.inspect import found_by, ordered
+from tenure.checks.item_keys import graph_keys, point_keys
 from tenure.checks.matrix import matrix
 from tenure.checks.references import References
 from tenure.checks.row_keys import row_keys
@@ -23,6 +26,8 @@ CHECKS: tuple[Check, ...] = (
     Completeness(),
     Correctness(),
     References(),
+    Agreement(),
+    DriftSince(),
     Uniqueness(),
     Writers(),
 )
@@ -48,5 +53,10 @@ def verify(session: Session) -> Report:
     return Report(findings=ordered(findings), matrix=_matrix(view))
 
 
-def _matrix(view: View) -> tuple:  # type: ignore[type-arg]
-    return matrix(view, {name: keys.ends for name, keys in row_keys(view).items()}, {}, {})
+def _matrix(view: View) -> tuple[MatrixRow, ...]:
+    return matrix(
+        view,
+        {name: keys.ends for name, keys in row_keys(view).items()},
+        {name: found.keys.ends for name, found in graph_keys(view).items()},
+        {name: found.keys.ends for name, found in point_keys(view).items()},
+    )
