@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from psycopg import sql
 
-from tenure.attribution.rows import decision, key_cast, table_sql, untagged
+from tenure.attribution.rows import decision, key_cast, raw, table_sql, untagged
 from tenure.attribution.spec import ParentSource, RowRule
 from tenure.operations.base import Operation
 from tenure.operations.text import UNDO_SETTING, as_texts, not_null_check, short_name
@@ -22,13 +23,16 @@ class FillTrigger(Operation):
     It never makes the application fail: what it cannot decide gets the quarantine sentinel and shows up in verify. Its
     sequence counts the writes that came without the key (nextval never blocks), so that contract knows of old writers.
 
-    Three things it leaves alone, as they came: rows whose parent waits for its own backfill (`waits_for` names such
-    parents; the sweep decides them afterwards, and no such parent is left once the key is mandatory), rows that no
-    source knows where null is global on purpose, and, without `sentinels`, all it cannot decide, since a foreign key on
-    the key column would refuse a sentinel.
+    A second trigger is for old code that moves a row: where an UPDATE changes one of the columns `follows`, which the
+    tenant is read from, and not the key, the key follows; where they name no tenant any more it stays.
+
+    Left alone, as they came, are rows whose parent waits for its own backfill (`waits_for` names such parents; the
+    sweep decides them afterwards, and no such parent is left once the key is mandatory), rows that no source knows
+    where null is global on purpose, and, without `sentinels`, all it cannot decide, since a foreign key on the key
+    column would refuse a sentinel.
 
     `settings` are what the migration role's session sets to see past row-level security: the function runs as its owner
-    and needs them too.
+    and sets them for as long as it looks.
     """
 
     kind: ClassVar[str] = "fill_trigger"
@@ -36,6 +40,7 @@ class FillTrigger(Operation):
     store: ClassVar[Store] = "postgres"
 
     rule: RowRule
+    follows: tuple[str, ...] = ()
     waits_for: tuple[TableName, ...] = ()
     sentinels: bool = True
     settings: tuple[tuple[str, str], ...] = ()
@@ -46,6 +51,11 @@ class FillTrigger(Operation):
     def name(self) -> str:
         """Return the trigger's name. Triggers of a table fire by name: it must see what the others made of the row."""
         return short_name("zz_tenure_fill", self.rule.key.name)
+
+    @property
+    def following(self) -> str:
+        """Return the name of the trigger that makes the key follow its sources."""
+        return short_name("zz_tenure_follow", self.rule.key.name)
 
     @property
     def function(self) -> sql.Identifier:
@@ -62,7 +72,7 @@ class FillTrigger(Operation):
         return f"fill {self.rule.key.name} of rows that {self.rule.table.display} gets without it"
 
     def statements(self) -> tuple[str, ...]:
-        """Return sequence, function and trigger."""
+        """Return sequence, function and triggers."""
         return as_texts(self._statements())
 
     def _statements(self) -> list[sql.Composed]:
@@ -73,63 +83,86 @@ class FillTrigger(Operation):
                 for name in dict.fromkeys(["pg_catalog", rule.table.schema_name, "public", "pg_temp"])
             ]
         )
-        settings = sql.SQL("").join(
-            sql.SQL("SET {} = {} ").format(sql.Identifier(*name.split(".")), sql.Literal(value))
-            for name, value in self.settings
-        )
-        return [
+        made = [
             sql.SQL("CREATE SEQUENCE IF NOT EXISTS {}").format(sql.Identifier("tenure", self.sequence)),
             sql.SQL(
                 "CREATE OR REPLACE FUNCTION {}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
-                "SET search_path = {} {}AS {}"
-            ).format(self.function, path, settings, sql.Literal(self._body().as_string(None))),
+                "SET search_path = {} AS {}"
+            ).format(self.function, path, sql.Literal(self._body().as_string(None))),
             sql.SQL(
                 "CREATE OR REPLACE TRIGGER {} BEFORE INSERT OR UPDATE ON {} FOR EACH ROW WHEN ({}) "
                 "EXECUTE FUNCTION {}()"
             ).format(
-                sql.Identifier(self.name),
-                table_sql(rule.table),
-                untagged(rule.key, self._new()),
+                sql.Identifier(self.name), table_sql(rule.table), untagged(rule.key, self._new(rule.key.name)),
                 self.function,
             ),
-        ]
+        ]  # fmt: skip
+        if self.follows:
+            key = rule.key.name
+            moved = sql.SQL(" OR ").join(
+                sql.SQL("{}::text IS DISTINCT FROM {}::text").format(self._old(name), self._new(name))
+                for name in self.follows
+            )
+            made.append(
+                sql.SQL(
+                    "CREATE OR REPLACE TRIGGER {} BEFORE UPDATE ON {} FOR EACH ROW WHEN ({} = {} AND ({})) "
+                    "EXECUTE FUNCTION {}('follow')"
+                ).format(
+                    sql.Identifier(self.following), table_sql(rule.table), self._old(key), self._new(key), moved,
+                    self.function,
+                )
+            )  # fmt: skip
+        return made
 
     def _body(self) -> sql.Composed:
-        """Return the function's body."""
+        """Return the function's body.
+
+        The row as the trigger sees it takes the place of the table in the very query that the backfill runs; its key
+        has no say there, since it has none or is to follow.
+        """
         rule, key = self.rule, self.rule.key
-        # The row as the trigger sees it takes the place of the table in the very query that the backfill runs; its key
-        # has no say, since the trigger fires only for rows without one.
-        chosen = decision(rule, sql.SQL("(SELECT (NEW).*)"), weigh=False)
+        new = self._new(key.name)
         quarantine: sql.Composable = sql.Literal(key.quarantine) if self.sentinels else sql.SQL("NULL")
         fallback = quarantine
         if rule.policy.unassigned == "keep_null":
             fallback = sql.SQL("CASE WHEN chosen.bin = 'unassigned' THEN NULL ELSE {} END").format(quarantine)
-        failed = sql.SQL("  NEW.{} := {};\n").format(self._column, key_cast(key, quarantine))
-        return sql.SQL(
-            "DECLARE chosen record;\n"
-            "BEGIN\n"
-            "  IF current_setting({undo}, true) = 'on' THEN\n    RETURN NEW;\n  END IF;\n"
-            "  PERFORM nextval({sequence}::regclass);\n"
-            "{patience}"
-            "  {query} INTO chosen;\n"
-            "  NEW.{column} := {value};\n"
-            "  RETURN NEW;\n"
-            "EXCEPTION WHEN OTHERS THEN\n"
-            "{failed}"
-            "  RETURN NEW;\n"
-            "END"
-        ).format(
-            undo=sql.Literal(UNDO_SETTING),
-            sequence=sql.Literal(f'tenure."{self.sequence.replace(chr(34), chr(34) * 2)}"'),
-            patience=self._patience(),
-            query=chosen,
-            column=self._column,
-            value=key_cast(key, sql.SQL("coalesce(chosen.derived, {})").format(fallback)),
-            failed=failed,
-        )
+        lines = [
+            sql.SQL("DECLARE\n  chosen record;\n  waits boolean := false;\n  follow boolean := TG_NARGS > 0;"),
+            *(sql.SQL("  before_{} text;").format(raw(str(number))) for number, _ in enumerate(self.settings)),
+            sql.SQL("BEGIN"),
+            sql.SQL("  IF current_setting({}, true) = 'on' THEN RETURN NEW; END IF;").format(sql.Literal(UNDO_SETTING)),
+            sql.SQL("  IF NOT follow THEN PERFORM nextval({}::regclass); END IF;").format(
+                sql.Literal(sql.Identifier("tenure", self.sequence).as_string(None))
+            ),
+            *self._settings(),
+            *self._patience(),
+            sql.SQL("  {} INTO chosen;").format(decision(rule, sql.SQL("(SELECT (NEW).*)"), weigh=False)),
+            *self._settings(back=True),
+            sql.SQL("  IF follow THEN {new} := coalesce({derived}, {new});").format(
+                new=new, derived=key_cast(key, sql.SQL("chosen.derived"))
+            ),
+            sql.SQL("  ELSIF NOT waits THEN {} := {};\n  END IF;").format(
+                new, key_cast(key, sql.SQL("coalesce(chosen.derived, {})").format(fallback))
+            ),
+            sql.SQL("  RETURN NEW;\nEXCEPTION WHEN OTHERS THEN"),
+            sql.SQL("  IF NOT follow THEN {} := {}; END IF;").format(new, key_cast(key, quarantine)),
+            sql.SQL("  RETURN NEW;\nEND"),
+        ]
+        return sql.SQL("\n").join(lines)
 
-    def _patience(self) -> sql.Composed:
-        """Return the part that leaves a row to the backfill while its parent has no key yet.
+    def _settings(self, *, back: bool = False) -> Iterator[sql.Composed]:
+        """Yield what lends the function its owner's settings, and gives them back; an error gives them back too."""
+        for number, (name, value) in enumerate(self.settings):
+            before = raw(f"before_{number}")
+            if back:
+                yield sql.SQL("  PERFORM set_config({}, coalesce({}, ''), true);").format(sql.Literal(name), before)
+            else:
+                yield sql.SQL("  {} := current_setting({}, true);\n  PERFORM set_config({}, {}, true);").format(
+                    before, sql.Literal(name), sql.Literal(name), sql.Literal(value)
+                )
+
+    def _patience(self) -> Iterator[sql.Composed]:
+        """Yield the part that leaves a row to the backfill while its parent has no key yet.
 
         Only while the key may be null: from the check of `NotNull` on it may not, and every parent has its key.
         """
@@ -137,33 +170,35 @@ class FillTrigger(Operation):
             sql.SQL("EXISTS (SELECT 1 FROM {} AS p WHERE {} AND {})").format(
                 table_sql(source.table),
                 sql.SQL(" AND ").join(
-                    sql.SQL("p.{} = NEW.{}").format(sql.Identifier(theirs), sql.Identifier(ours))
+                    sql.SQL("p.{} = {}").format(sql.Identifier(theirs), self._new(ours))
                     for ours, theirs in source.match
                 ),
-                untagged(self.rule.key, sql.SQL("p.{}").format(self._column)),
+                untagged(self.rule.key, sql.SQL("p.{}").format(sql.Identifier(self.rule.key.name))),
             )
             for source in self.rule.sources
             if isinstance(source, ParentSource) and source.table in self.waits_for
         ]
-        if not tests:
-            return sql.Composed([])
-        return sql.SQL(
-            "  IF ({tests}) AND ({new} IS NOT NULL OR NOT (\n"
-            "      EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = TG_RELID AND attname = {name} AND attnotnull)\n"
-            "      OR EXISTS (SELECT 1 FROM pg_constraint WHERE conrelid = TG_RELID AND conname = {check}))) THEN\n    RETURN NEW;\n  END IF;\n"
-        ).format(
-            tests=sql.SQL(" OR ").join(tests),
-            new=self._new(),
-            name=sql.Literal(self.rule.key.name),
-            check=sql.Literal(not_null_check(self.rule.table)),
-        )
+        if tests:
+            yield sql.SQL(
+                "  IF {tests} THEN\n"
+                "    waits := NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = TG_RELID AND attname = {name} "
+                "AND attnotnull)\n"
+                "      AND NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conrelid = TG_RELID AND conname = {check});\n"
+                "    IF waits AND follow THEN {new} := NULL; RETURN NEW; END IF;\n"
+                "    waits := waits OR {new} IS NOT NULL;\n"
+                "  END IF;"
+            ).format(
+                tests=sql.SQL(" OR ").join(tests),
+                new=self._new(self.rule.key.name),
+                name=sql.Literal(self.rule.key.name),
+                check=sql.Literal(not_null_check(self.rule.table)),
+            )
 
-    @property
-    def _column(self) -> sql.Identifier:
-        return sql.Identifier(self.rule.key.name)
+    def _new(self, column: str) -> sql.Composed:
+        return sql.SQL("NEW.{}").format(sql.Identifier(column))
 
-    def _new(self) -> sql.Composed:
-        return sql.SQL("NEW.{}").format(self._column)
+    def _old(self, column: str) -> sql.Composed:
+        return sql.SQL("OLD.{}").format(sql.Identifier(column))
 
     def apply(self, ctx: Context) -> Outcome:
         """Create what is missing; the function is replaced, so a changed rule takes effect."""
@@ -180,9 +215,12 @@ class FillTrigger(Operation):
             return int(row[0]) if row else 0
 
     def undo(self, ctx: Context) -> Outcome:
-        """Drop trigger, function and sequence."""
+        """Drop triggers, function and sequence."""
         drops = [
             sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(sql.Identifier(self.name), table_sql(self.rule.table)),
+            sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(
+                sql.Identifier(self.following), table_sql(self.rule.table)
+            ),
             sql.SQL("DROP FUNCTION IF EXISTS {}()").format(self.function),
             sql.SQL("DROP SEQUENCE IF EXISTS {}").format(sql.Identifier("tenure", self.sequence)),
         ]

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from tenure.attribution.build import RowRules, mapping_name
-from tenure.attribution.spec import MappingSource, ParentSource, RowRule, SqlSource
+from tenure.attribution.spec import ColumnSource, MappingSource, ParentSource, RowRule, SqlSource
 from tenure.catalog.postgres import ForeignKey, PostgresCatalog, Table, Trigger
 from tenure.operations.add_key import AddKey, DropKeyDefault
 from tenure.operations.backfill_rows import BackfillRows, Way
@@ -37,6 +37,7 @@ def expand(playbook: Playbook, catalog: PostgresCatalog, built: RowRules) -> Ite
         yield FillTrigger(
             object=rule.table.display,
             rule=rule,
+            follows=_follows(_table(catalog, rule), rule),
             waits_for=_waits_for(rule, built),
             sentinels=not key_foreign_keys(_table(catalog, rule), rule.key.name),
             settings=settings if blind else (),
@@ -132,6 +133,29 @@ def fired_triggers(table: Table, catalog: PostgresCatalog, key: str) -> list[tup
 def key_foreign_keys(table: Table, key: str) -> list[ForeignKey]:
     """Return the foreign keys that the key column has already: a sentinel could not be written under them."""
     return [found for found in table.foreign_keys if key in found.columns and found.enforced]
+
+
+def _follows(table: Table, rule: RowRule) -> tuple[str, ...]:
+    """Return the columns of the row that its tenant is read from: where old code changes one, the key must follow.
+
+    Nothing where an existing key is kept whatever its sources say. Of an expression every column that it mentions.
+    """
+    if rule.policy.existing == "keep":
+        return ()
+    read: set[str] = set()
+    for source in rule.sources:
+        if isinstance(source, ColumnSource):
+            read.add(source.name)
+        elif isinstance(source, ParentSource):
+            read.update(ours for ours, _ in source.match)
+        elif isinstance(source, MappingSource):
+            read.add(source.match)
+        elif isinstance(source, SqlSource):
+            read.update(column.name for column in table.columns if column.name in source.expression)
+    # A trigger's condition may not ask for generated columns: they are computed after it.
+    return tuple(
+        column.name for column in table.columns if column.name in read - {rule.key.name} and not column.generated
+    )
 
 
 def _waits_for(rule: RowRule, built: RowRules) -> tuple[TableName, ...]:

@@ -1,0 +1,345 @@
+"""Backfill and triggers beside a working application: writers, kills, triggers, policies, and room on the pages."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from postgres_kit import PROJECTS, Application, application
+
+from tenure.errors import InterruptedRunError, RefusedError
+from tenure.operations.backfill_rows import BackfillRows
+from tenure.operations.base import Claim, Step
+from tenure.runner.context import Context, StopSignal
+from tenure.values import Hazard, Phase
+
+TOUCH = """
+CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN NEW.updated_at := clock_timestamp(); RETURN NEW; END $$;
+CREATE TABLE t (id int PRIMARY KEY, p text, updated_at timestamptz DEFAULT '2001-01-01');
+INSERT INTO t SELECT g, (ARRAY['a', 'b'])[g % 2 + 1] FROM generate_series(1, 50) g;
+"""
+PLAIN = "CREATE TRIGGER touch BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION touch();"
+TRIGGERS = {
+    "plain": PLAIN,
+    "with a condition": "CREATE TRIGGER touch BEFORE UPDATE ON t FOR EACH ROW "
+    "WHEN (old.* IS DISTINCT FROM new.* AND new.p <> ' EXECUTE FUNCTION (''') EXECUTE FUNCTION touch();",
+    "always enabled, hostile name": 'CREATE TRIGGER "a "" EXECUTE FUNCTION x()" BEFORE INSERT OR UPDATE ON t '
+    'FOR EACH ROW EXECUTE FUNCTION touch(); ALTER TABLE t ENABLE ALWAYS TRIGGER "a "" EXECUTE FUNCTION x()";',
+    "constraint trigger": "CREATE TABLE seen (id int); CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS "
+    "$$ BEGIN INSERT INTO seen VALUES (NEW.id); RETURN NULL; END $$; "
+    "CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON t DEFERRABLE INITIALLY DEFERRED FOR EACH ROW "
+    "EXECUTE FUNCTION note('arg');",
+    "for each statement": "CREATE TABLE seen (id int); CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS "
+    "$$ BEGIN INSERT INTO seen SELECT id FROM changed; RETURN NULL; END $$; "
+    "CREATE TRIGGER late AFTER UPDATE ON t REFERENCING NEW TABLE AS changed FOR EACH STATEMENT "
+    "EXECUTE FUNCTION note();",
+}
+RULES: dict[str, Any] = {"t": {"tenant": {"column": "p"}}}
+SEEN: dict[str, Any] = {"seen": {"exempt": "what a trigger notes"}}
+
+
+def untouched_times(app: Application) -> None:
+    """No trigger of the table's own saw the backfill."""
+    assert app.value("SELECT count(*) FROM t WHERE updated_at <> '2001-01-01'") == 0
+    assert app.value("SELECT count(*) FROM t WHERE project_id IS DISTINCT FROM p") == 0
+    if app.value("SELECT to_regclass('seen') IS NOT NULL"):
+        assert app.value("SELECT count(*) FROM seen") == 0
+
+
+def way(app: Application) -> str:
+    """How the plan keeps the triggers of t still."""
+    return next(o.way for o in app.plan().operations if isinstance(o, BackfillRows) and o.object == "t")
+
+
+@pytest.fixture
+def owner_dsn(postgres_dsn: str) -> str:
+    """The database as an owner of tables sees it who may not set session_replication_role."""
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS owner_only")
+        connection.execute("CREATE ROLE owner_only LOGIN PASSWORD 'x'")
+        connection.execute("GRANT CREATE ON SCHEMA public TO owner_only")
+        name = connection.info.dbname
+        connection.execute(f'GRANT CREATE ON DATABASE "{name}" TO owner_only'.encode())
+    return psycopg.conninfo.make_conninfo(postgres_dsn, user="owner_only", password="x")
+
+
+@pytest.mark.parametrize("trigger", TRIGGERS)
+def test_triggers_keep_still_for_a_superuser(trigger: str, postgres_dsn: str, tmp_path: Path) -> None:
+    rules = RULES | (SEEN if "seen" in TRIGGERS[trigger] else {})
+    with application(postgres_dsn, tmp_path, PROJECTS + TOUCH + TRIGGERS[trigger], rules) as app:
+        assert way(app) == ("guarded" if "always" in trigger else "replica")
+        app.run(Phase.BACKFILL)
+        untouched_times(app)
+        app.undo()
+        app.untouched()
+
+
+@pytest.mark.parametrize("trigger", TRIGGERS)
+def test_triggers_keep_still_for_an_owner(trigger: str, owner_dsn: str, tmp_path: Path) -> None:
+    """The owner's triggers get a guard while the backfill runs, fire for others meanwhile, and are put back."""
+    rules = RULES | (SEEN if "seen" in TRIGGERS[trigger] else {})
+    with application(owner_dsn, tmp_path, PROJECTS + TOUCH + TRIGGERS[trigger], rules) as app:
+        assert way(app) == "guarded"
+        app.run(Phase.EXPAND)
+        guard = next(o for o in app.plan().operations if o.kind == "guard_triggers")
+        guard.apply(app.session.context())
+        app.execute("UPDATE t SET p = 'b' WHERE id = 2")
+        touched = app.value("SELECT count(*) FROM t WHERE updated_at <> '2001-01-01'")
+        seen = app.value("SELECT count(*) FROM seen") if "seen" in TRIGGERS[trigger] else 0
+        assert touched + seen == 1, "what the application does fires the trigger as ever"
+        app.execute("ALTER TABLE t DISABLE TRIGGER USER; UPDATE t SET p = 'a', updated_at = '2001-01-01' WHERE id = 2")
+        app.execute("UPDATE t SET project_id = NULL; ALTER TABLE t ENABLE TRIGGER USER")
+        if "always" in trigger:
+            app.execute('ALTER TABLE t ENABLE ALWAYS TRIGGER "a "" EXECUTE FUNCTION x()"')
+        if seen:
+            app.execute("TRUNCATE seen")
+        app.execute("UPDATE t SET p = p WHERE false")
+        app.run(Phase.BACKFILL)
+        assert app.value("SELECT count(*) FROM t WHERE project_id IS NULL") == 0
+        found = app.catalog().table("t")
+        before = app.before.table("t")
+        assert found is not None
+        assert before is not None
+        assert [x for x in found.triggers if "tenure" not in x.name] == list(before.triggers)
+        app.undo()
+        app.untouched()
+
+
+def test_triggers_of_partitions_are_guarded_from_the_top(owner_dsn: str, tmp_path: Path) -> None:
+    schema = TOUCH.replace("'2001-01-01');",
+        "'2001-01-01') PARTITION BY HASH (id);"
+        "CREATE TABLE t_0 PARTITION OF t FOR VALUES WITH (MODULUS 2, REMAINDER 0);"
+        "CREATE TABLE t_1 PARTITION OF t FOR VALUES WITH (MODULUS 2, REMAINDER 1);")  # fmt: skip
+    own = "CREATE TRIGGER own BEFORE UPDATE ON t_1 FOR EACH ROW EXECUTE FUNCTION touch();"
+    with application(owner_dsn, tmp_path, PROJECTS + schema + PLAIN + own, RULES) as app:
+        assert way(app) == "guarded"
+        app.run(Phase.BACKFILL)
+        untouched_times(app)
+        app.undo()
+        app.untouched()
+
+
+def test_triggers_of_somebody_else_need_consent(postgres_dsn: str, tmp_path: Path, owner_dsn: str) -> None:
+    """A role that may write and alter nothing more lets the triggers fire, if the operator says so."""
+    with application(owner_dsn, tmp_path, PROJECTS + TOUCH + PLAIN, RULES) as app:
+        catalog = app.catalog()
+        tables = tuple(table.model_copy(update={"owned": False}) for table in catalog.tables)
+        from tenure.planner.rows import triggers_way
+
+        table = next(table for table in tables if table.name == "t")
+        assert triggers_way(table, catalog.model_copy(update={"tables": tables}), "project_id") == "fires"
+        backfill = next(o for o in app.plan().operations if isinstance(o, BackfillRows))
+        fires = backfill.model_copy(update={"way": "fires", "hazards": (Hazard.FIRES_TRIGGERS,)})
+        plan = app.plan().model_copy(update={"operations": (fires,)})
+        from tenure.runner.runner import consent
+
+        with pytest.raises(RefusedError, match="FIRES_TRIGGERS"):
+            consent(plan, Phase.BACKFILL, ())
+
+
+def test_updates_stay_on_their_pages(postgres_dsn: str, tmp_path: Path) -> None:
+    """Striped passes reuse the room of the pass before: most updates are heap-only, and the table hardly grows."""
+    schema = """
+    CREATE TABLE t (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, p text, name text, body text, n int);
+    INSERT INTO t (p, name, body, n) SELECT (ARRAY['a', 'b', 'c'])[g % 3 + 1], 'name ' || g, repeat('x', 80), g
+      FROM generate_series(1, 100000) g;
+    CREATE INDEX ON t (name); CREATE INDEX ON t (n);
+    VACUUM (ANALYZE) t;
+    """
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        for statement in (PROJECTS + schema).split(";\n"):
+            if statement.strip():
+                connection.execute(statement.encode())
+        connection.execute("ALTER TABLE t SET (autovacuum_enabled = off)")
+    with application(postgres_dsn, tmp_path, "", RULES) as app:
+        size = app.value("SELECT pg_relation_size('t')")
+        app.run(Phase.BACKFILL)
+        app.session.postgres.close()
+        with app.connect() as connection:
+            connection.execute("SELECT pg_stat_force_next_flush()")
+            row = connection.execute(
+                "SELECT n_tup_upd, n_tup_hot_upd, pg_relation_size('t') FROM pg_stat_user_tables WHERE relname = 't'"
+            ).fetchone()
+        assert row is not None
+        updated, hot, after = row
+        assert updated == 100_000
+        assert hot / updated > 0.7, f"{hot / updated:.0%} heap-only"
+        assert after / size < 1.2, f"grew by {after / size - 1:.0%}"
+
+
+def test_a_row_changed_since_it_was_decided_on_is_left_to_the_sweep(postgres_dsn: str, tmp_path: Path) -> None:
+    """The batch waits for a writer's row lock, and must not write what the row's old content came to."""
+    schema = "CREATE TABLE t (id int PRIMARY KEY, p text, project_id text); INSERT INTO t VALUES (1, 'a', 'c');"
+    rules = {"t": {"tenant": {"column": "p"}, "existing": "rederive"}}
+    with application(postgres_dsn, tmp_path, PROJECTS + schema, rules) as app:
+        app.run(Phase.EXPAND)
+        done = threading.Event()
+
+        def backfill() -> None:
+            app.run(Phase.BACKFILL)
+            done.set()
+
+        with app.connect() as writer:
+            writer.autocommit = False
+            writer.execute("UPDATE t SET p = 'b' WHERE id = 1")
+            thread = threading.Thread(target=backfill)
+            thread.start()
+            with app.connect() as watcher:
+                while not watcher.execute(
+                    "SELECT 1 FROM pg_stat_activity WHERE application_name = 'tenure' AND wait_event_type = 'Lock' "
+                    "AND datname = current_database()"
+                ).fetchone():
+                    assert not done.wait(0.02), "the batch did not meet the writer's lock"
+            writer.commit()
+        thread.join(60)
+        assert done.is_set()
+        assert app.pairs("SELECT id, project_id FROM t") == {1: "b"}
+
+
+LIVE = """
+CREATE TABLE files (id int PRIMARY KEY, name text UNIQUE, p text);
+CREATE TABLE t (id int PRIMARY KEY, file text REFERENCES files (name), body text);
+INSERT INTO files SELECT g, 'f' || g, (ARRAY['a', 'b', 'c'])[g % 3 + 1] FROM generate_series(1, 2000) g;
+INSERT INTO t SELECT g, 'f' || (g % 2000 + 1), 'x' FROM generate_series(1, 20000) g;
+"""
+LIVE_RULES: dict[str, Any] = {
+    "files": {"tenant": {"column": "p"}},
+    "t": {"tenant": {"parent": "files", "match": {"file": "name"}}},
+}
+WRONG = "SELECT count(*) FROM t LEFT JOIN files f ON f.name = t.file WHERE t.project_id IS DISTINCT FROM f.p"
+
+
+def test_a_writer_during_the_whole_run(postgres_dsn: str, tmp_path: Path) -> None:
+    """Rows inserted, updated and deleted meanwhile have their parent's tenant, and none of the writes is lost."""
+    with application(postgres_dsn, tmp_path, PROJECTS + LIVE, LIVE_RULES) as app:
+        stop, written, failed = threading.Event(), [0], []
+
+        def write() -> None:
+            try:
+                with app.connect() as connection:
+                    number = 100_000
+                    while not stop.is_set():
+                        number += 1
+                        connection.execute(
+                            "INSERT INTO files VALUES (%s, %s, %s)", (number, f"f{number}", "abc"[number % 3])
+                        )
+                        connection.execute(
+                            "INSERT INTO t VALUES (%s, %s, 'new'), (%s, %s, 'new')",
+                            (number, f"f{number}", -number, f"f{number % 2000 + 1}"),
+                        )
+                        connection.execute("UPDATE t SET body = 'changed' WHERE id = %s", (number % 20000 + 1,))
+                        connection.execute("UPDATE t SET file = 'f7' WHERE id = %s", (number % 19997 + 1,))
+                        connection.execute("DELETE FROM t WHERE id = %s", (-number + 5,))
+                        written[0] += 1
+            except psycopg.Error as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        try:
+            app.run(Phase.CONSTRAIN)
+        finally:
+            stop.set()
+            thread.join()
+        assert not failed
+        assert written[0] > 10
+        app.run(Phase.CONSTRAIN)
+        assert app.value("SELECT count(*) FROM t WHERE id > 100000") == written[0]
+        assert app.value("SELECT count(*) FROM t WHERE project_id IN ('__quarantine__') OR project_id IS NULL") == 0
+        assert app.value(WRONG) == 0
+
+
+def test_a_run_killed_between_batches_ends_like_one_that_was_not(
+    postgres_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with application(postgres_dsn, tmp_path, PROJECTS + LIVE, LIVE_RULES) as app:
+        batches = [0]
+        original = BackfillRows.run_batch
+
+        def counted(self: BackfillRows, ctx: Context, claim: Claim) -> Step:
+            step = original(self, ctx, claim)
+            batches[0] += 1
+            if batches[0] % 3 == 0:
+                ctx.signal.set("killed by the test")
+            return step
+
+        monkeypatch.setattr(BackfillRows, "run_batch", counted)
+        kills = 0
+        while True:
+            try:
+                app.run(Phase.BACKFILL, signal=StopSignal())
+                break
+            except InterruptedRunError:
+                kills += 1
+                assert kills < 100
+        assert kills >= 3
+        assert app.value(WRONG) == 0
+        changed = app.pairs("SELECT id, changed FROM tenure.operation WHERE kind = 'backfill_rows'")
+        assert changed == {"postgres.backfill_rows.files": 2000, "postgres.backfill_rows.t": 20000}
+
+
+def test_a_child_waits_for_its_parents_backfill(postgres_dsn: str, tmp_path: Path) -> None:
+    """Between expand and backfill a parent has no key yet: its new children are not mistaken for nobody's."""
+    with application(postgres_dsn, tmp_path, PROJECTS + LIVE, LIVE_RULES) as app:
+        app.run(Phase.EXPAND)
+        app.execute("INSERT INTO t VALUES (-1, 'f1', 'new'), (-2, NULL, 'new'); UPDATE t SET body = 'y' WHERE id = 5")
+        assert app.pairs("SELECT id, project_id FROM t WHERE id < 0") == {-1: None, -2: "__quarantine__"}
+        app.run(Phase.CONSTRAIN)
+        assert app.value(WRONG + " AND t.id <> -2") == 0
+        app.execute("INSERT INTO t VALUES (-3, 'f1', 'new')")
+        assert app.value("SELECT t.project_id = p FROM t JOIN files f ON f.name = t.file WHERE t.id = -3")
+
+
+def test_a_trigger_that_fails_never_fails_the_application(postgres_dsn: str, tmp_path: Path) -> None:
+    schema = "CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t VALUES (1, 1);"
+    rules = {"t": {"tenant": {"sql": "CASE WHEN 10 / t.n > 1 THEN 'a' ELSE 'b' END"}}}
+    with application(postgres_dsn, tmp_path, PROJECTS + schema, rules) as app:
+        app.run(Phase.CONSTRAIN)
+        app.execute("INSERT INTO t VALUES (2, 0), (3, 10), (4, 2)")
+        assert app.pairs("SELECT id, project_id FROM t") == {1: "a", 2: "__quarantine__", 3: "b", 4: "a"}
+        fill = next(o for o in app.plan().operations if o.kind == "fill_trigger")
+        assert fill.writes(app.session.context()) == 3  # type: ignore[attr-defined]
+
+
+def test_a_trigger_sees_what_policies_hide_from_the_application(postgres_dsn: str, tmp_path: Path) -> None:
+    """The application's role sees no parent and may use nothing of tenure's; a table of its own shadows nothing."""
+    policies = """
+    DROP ROLE IF EXISTS app_writer; CREATE ROLE app_writer LOGIN PASSWORD 'x';
+    GRANT USAGE, CREATE ON SCHEMA public TO app_writer; GRANT ALL ON t TO app_writer;
+    ALTER TABLE files ENABLE ROW LEVEL SECURITY;
+    CREATE POLICY nothing ON files USING (false);
+    """
+    with application(postgres_dsn, tmp_path, PROJECTS + LIVE + policies, LIVE_RULES) as app:
+        app.run(Phase.CONSTRAIN)
+        dsn = psycopg.conninfo.make_conninfo(postgres_dsn, user="app_writer", password="x")
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute("CREATE TEMP TABLE files (name text, project_id text)")
+            connection.execute("INSERT INTO files VALUES ('f1', 'c')")
+            connection.execute("CREATE TEMP TABLE projects (id text)")
+            connection.execute("SET search_path = pg_temp, public")
+            connection.execute("INSERT INTO public.t VALUES (-1, 'f1', 'new')")
+        assert app.value(WRONG) == 0
+
+
+def test_forced_policies_are_lifted_for_the_trigger_as_for_the_role(owner_dsn: str, tmp_path: Path) -> None:
+    """Where the role's settings let it see every row, the function, which runs as that role, sets them too."""
+    policies = """
+    ALTER TABLE files ENABLE ROW LEVEL SECURITY; ALTER TABLE files FORCE ROW LEVEL SECURITY;
+    CREATE POLICY bypass ON files USING (current_setting('app.bypass', true) = 'on');
+    """
+    schema = PROJECTS + "SET app.bypass = 'on';" + LIVE + policies
+    connections = {"postgres": {"url": owner_dsn, "settings": {"app.bypass": "on"}}}
+    with application(owner_dsn, tmp_path, schema, LIVE_RULES, connections=connections) as app:
+        app.run(Phase.CONSTRAIN)
+        with app.connect() as connection:
+            connection.execute("SET app.bypass = 'on'")
+            connection.execute("INSERT INTO files VALUES (-1, 'new', 'b')")
+            connection.execute("SET app.bypass = ''")
+            connection.execute("INSERT INTO t VALUES (-1, 'new', '')")
+            row = connection.execute("SELECT current_setting('app.bypass')").fetchone()
+            assert row == ("",), "the application does not keep what the function lent itself"
+        assert app.value("SELECT project_id FROM t WHERE id = -1") == "b"
