@@ -14,7 +14,7 @@ from tenure.masking import remember_secret
 from tenure.operations.base import Operation
 from tenure.planner.plan import Plan
 from tenure.report.estimate import duration, estimate
-from tenure.report.text import clean, findings_text, matrix_tables, outcomes_table, plan_text
+from tenure.report.text import clean, findings_table, matrix_tables, outcomes_table, plan_text
 from tenure.values import Finding, Hazard, Outcome, Phase, Store, TableName, TenantKey
 
 KEY = TenantKey(
@@ -106,7 +106,7 @@ def finding(severity: Any = "error", **fields: Any) -> Finding:
 
 def test_findings_are_grouped_worst_first_with_samples_and_remedy() -> None:
     text = shown(
-        findings_text(
+        findings_table(
             [
                 finding("info", title="just so"),
                 finding("error", title="no tenant", count=9, sample=tuple(range(6)), remedy="Register it."),
@@ -115,18 +115,18 @@ def test_findings_are_grouped_worst_first_with_samples_and_remedy() -> None:
         )
     )
     assert text.index("Errors (1)") < text.index("Warnings (1)") < text.index("Notices (1)")
-    assert "TEN104 postgres t: no tenant. (9)" in text
+    assert "TEN104 postgres t: no tenant (9)." in text
     assert "… and 4 more" in text
     assert "→ Register it." in text
 
 
 def test_all_samples_shown_means_that_nothing_more_is_claimed() -> None:
-    assert "more" not in shown(findings_text([finding(count=2, sample=("a", "b"))]))
+    assert "more" not in shown(findings_table([finding(count=2, sample=("a", "b"))]))
 
 
 def test_text_is_masked_and_cannot_steer_a_terminal() -> None:
     remember_secret("s3cr3t-token")
-    text = shown(findings_text([finding(title="s3cr3t-token \x1b[2J[red]x[/red]", object="a\nb")]))
+    text = shown(findings_table([finding(title="s3cr3t-token \x1b[2J[red]x[/red]", object="a\nb")]))
     assert "s3cr3t-token" not in text
     assert "\x1b" not in text
     assert "[red]x[/red]" in text
@@ -145,6 +145,15 @@ class Sample(Operation):
 
     def statements(self) -> tuple[str, ...]:
         return ("SELECT 1;",)
+
+
+class Step(Operation):
+    kind: ClassVar[str] = "cli_text_step"
+    phase: ClassVar[Phase] = Phase.EXPAND
+    store: ClassVar[Store] = "postgres"
+
+    def describe(self) -> str:
+        return f"step {self.object}"
 
 
 def plan_of(*operations: Operation, **fields: Any) -> Plan:
@@ -180,8 +189,30 @@ def test_a_plan_has_the_object_in_a_column_of_its_own_where_there_is_room() -> N
 
 
 def test_outcomes_are_planned_changed_left() -> None:
-    text = shown(outcomes_table([("id", Outcome(planned=1500, changed=1400, left=100, note="n"))], {"id": "fill t"}))
-    assert re.search(r"fill t +1,500 +1,400 +100 +n", text)
+    outcome = Outcome(planned=1500, changed=1400, left=100, note="n")
+    assert re.search(r"do something to t +1,500 +1,400 +100 +n", shown(outcomes_table([(Sample(object="t"), outcome)])))
+
+
+def test_single_steps_are_one_line_a_phase_unless_something_is_to_be_said() -> None:
+    done, failed = Outcome(planned=1, changed=1), Outcome(planned=1, left=1, note="why")
+    text = shown(outcomes_table([(Step(object="a"), done), (Step(object="b"), done), (Step(object="c"), failed)]))
+    assert re.search(r"single steps of expand \(2\) +2 +2 +0", text)
+    assert re.search(r"step c +1 +0 +1 +why", text)
+
+
+def test_a_remedy_that_findings_share_is_said_once() -> None:
+    text = shown(findings_table([finding(object=name, remedy="Do it.") for name in "abc"]))
+    assert text.count("Do it.") == 1
+    text = shown(findings_table([finding(remedy="Do it."), finding(id="TEN105", remedy="Do it.")]))
+    assert text.count("Do it.") == 2
+
+
+def test_samples_are_in_words() -> None:
+    sample = ({"item": {"id": 7, "name": "x"}, "reason": "no source"}, {"item": "n", "tenants": ["a", "b"]}, "plain")
+    text = shown(findings_table([finding(count=3, sample=sample)]))
+    assert "id=7, name=x: no source" in text
+    assert 'n: tenants=["a", "b"]' in text
+    assert "plain" in text
 
 
 @pytest.mark.parametrize(

@@ -100,10 +100,14 @@ def show_applied(applied: Applied, decides: bool) -> None:
 
     console = stdout_console()
     result = applied.result
-    describe = {operation.id: operation.describe() for operation in applied.plan.operations}
-    worked = [(identity, outcome) for identity, outcome in result.outcomes.items() if outcome.changed or outcome.left]
+    operations = {operation.id: operation for operation in applied.plan.operations}
+    worked = [
+        (operations[identity], outcome)
+        for identity, outcome in result.outcomes.items()
+        if outcome.changed or outcome.left
+    ]
     if worked:
-        console.print(outcomes_table(worked, describe))
+        console.print(outcomes_table(worked))
     else:
         console.print("Nothing was left to do.")
     if result.swept:

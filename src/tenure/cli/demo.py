@@ -76,12 +76,12 @@ class Narrator:
         """Print how many findings there are, and the errors."""
         from rich.console import Console
 
-        from tenure.report.text import findings_text
+        from tenure.report.text import findings_table
 
         counts = {kind: sum(f.severity == kind for f in report.findings) for kind in ("error", "warning", "info")}
         self._line(f"{counts['error']} errors, {counts['warning']} warnings, {counts['info']} notices")
         errors = [finding for finding in report.findings if finding.severity == "error"]
-        Console(stderr=True, highlight=False, markup=False).print(findings_text(errors or report.findings, 2))
+        Console(stderr=True, highlight=False, markup=False).print(findings_table(errors or report.findings, 2))
 
     def planned(self, plan: Plan) -> None:
         """Print how many operations each phase has."""

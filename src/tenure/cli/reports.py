@@ -36,9 +36,9 @@ def print_report(report: Report, *, strict: bool, as_json: bool, clean: str) -> 
 
 def show_report(report: Report) -> None:
     """Print findings, worst first, and the matrix, for people."""
-    from tenure.report.text import findings_text, matrix_tables, stdout_console
+    from tenure.report.text import findings_table, matrix_tables, stdout_console
 
     console = stdout_console()
     for table in matrix_tables(report.matrix, console.width):
         console.print(table)
-    console.print(findings_text(report.findings))
+    console.print(findings_table(report.findings))

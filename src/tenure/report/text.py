@@ -19,10 +19,11 @@ from tenure.report.estimate import duration, estimate
 from tenure.report.matrix import matrix_tables
 from tenure.values import NEEDS_CONSENT, Finding, Outcome, Phase
 
-__all__ = ["clean", "findings_text", "matrix_tables", "outcomes_table", "plan_text", "stdout_console"]
+__all__ = ["clean", "findings_table", "matrix_tables", "outcomes_table", "plan_text", "stdout_console"]
 
 PIPED_WIDTH = 120
 SAMPLES = 5
+NOTICE_SAMPLES = 2
 _HEADINGS = (("error", "Errors", "bold red"), ("warning", "Warnings", "bold yellow"), ("info", "Notices", "bold"))
 # Below this a plan leaves out the column that only repeats what the sentence beside it says.
 _WIDE = 130
@@ -40,39 +41,54 @@ def clean(value: Any) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
-def findings_text(findings: Sequence[Finding], samples: int = SAMPLES) -> Text:
-    """Return *findings* grouped by severity, worst first, each with a few samples and its remedy."""
-    text = Text()
+def findings_table(findings: Sequence[Finding], samples: int = SAMPLES) -> Group:
+    """Return *findings* grouped by severity, worst first, each with a few samples (fewer for notices) and remedy."""
+    parts: list[Any] = []
     for severity, heading, style in _HEADINGS:
         group = [finding for finding in findings if finding.severity == severity]
         if not group:
             continue
-        text.append(f"{heading} ({len(group)})\n", style=style)
-        for finding in group:
-            _append_finding(text, finding, samples, style)
-    text.rstrip()
-    return text
+        table = Table.grid(padding=(0, 1))
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+        limit = min(samples, NOTICE_SAMPLES) if severity == "info" else samples
+        for finding, following in zip(group, [*group[1:], None], strict=True):
+            _add_finding(table, finding, limit, style)
+            # A dozen findings of one kind need their common remedy once.
+            if finding.remedy and (
+                following is None or (finding.id, finding.remedy) != (following.id, following.remedy)
+            ):
+                table.add_row("", Text(f"→ {clean(finding.remedy)}"))
+        parts += [Text(f"{heading} ({len(group)})", style=style), table]
+    return Group(*parts)
 
 
-def _append_finding(text: Text, finding: Finding, samples: int, style: str) -> None:
-    text.append(f"  {clean(finding.id)} ", style=style)
-    text.append(f"{clean(finding.store)} {clean(finding.object)}: ", style="bold")
+def _add_finding(table: Table, finding: Finding, samples: int, style: str) -> None:
+    line = Text()
+    line.append(f"{clean(finding.store)} {clean(finding.object)}: ", style="bold")
     title = clean(finding.title)
-    text.append(title if title.endswith((".", "!", "?")) else f"{title}.")
-    if finding.count > 1:
-        text.append(f" ({finding.count:,})")
-    text.append("\n")
-    for item in finding.sample[:samples]:
-        text.append(f"      {clean(_item(item))}\n", style="dim")
+    line.append(title.rstrip("."))
+    if finding.count > 1 and str(finding.count) not in title:
+        line.append(f" ({finding.count:,})")
+    line.append("" if title.endswith(("!", "?")) else ".")
+    table.add_row(Text(f"  {clean(finding.id)}", style=style), line)
+    shown = [text for text in (clean(_item(item)) for item in finding.sample[:samples]) if text not in title]
+    for text in shown:
+        table.add_row("", Text(f"  {text}", style="dim"))
     rest = finding.count - samples
-    if len(finding.sample) >= samples and rest > 0:
-        text.append(f"      … and {rest:,} more\n", style="dim")
-    if finding.remedy:
-        text.append(f"    → {clean(finding.remedy)}\n")
+    if shown and len(finding.sample) >= samples and rest > 0:
+        table.add_row("", Text(f"  … and {rest:,} more", style="dim"))
 
 
 def _item(item: Any) -> str:
-    return item if isinstance(item, str) else json.dumps(item, ensure_ascii=False, default=str)
+    """Return a sample in words: what it is, and what is said of it."""
+    if not isinstance(item, Mapping):
+        return item if isinstance(item, str) else json.dumps(item, ensure_ascii=False, default=str)
+    if "item" not in item:
+        return ", ".join(f"{name}={_item(value)}" for name, value in item.items())
+    said = {name: value for name, value in item.items() if name != "item"}
+    about = said.get("reason") if set(said) == {"reason"} else _item(said) if said else ""
+    return f"{_item(item['item'])}: {about}" if about else _item(item["item"])
 
 
 def plan_text(plan: Plan, width: int) -> Group:
@@ -83,7 +99,7 @@ def plan_text(plan: Plan, width: int) -> Group:
         if operations:
             parts += [_phase_table(str(phase), operations, wide=width >= _WIDE), ""]
     if plan.findings:
-        parts += [findings_text(plan.findings), ""]
+        parts += [findings_table(plan.findings), ""]
     if plan.untouched:
         parts.append(Text("Stay as they are", style="bold"))
         parts += [Text(f"  {store} {clean(name)}: {clean(reason)}") for store, name, reason in plan.untouched]
@@ -129,19 +145,27 @@ def _hazards(operation: Operation) -> Text:
     return Text("\n").join(Text(str(hazard), style="bold red" if hazard in NEEDS_CONSENT else "") for hazard in rest)
 
 
-def outcomes_table(outcomes: Iterable[tuple[str, Outcome]], describe: Mapping[str, str]) -> Table:
-    """Return *planned / changed / left* per operation; *describe* has the sentence of each id."""
+def outcomes_table(outcomes: Iterable[tuple[Operation, Outcome]]) -> Table:
+    """Return *planned / changed / left* per operation; single steps that did what they should are one line a phase."""
     table = Table(box=None, pad_edge=False)
     table.add_column("operation", overflow="fold")
     for name in ("planned", "changed", "left"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("note", overflow="fold")
-    for identity, outcome in outcomes:
-        table.add_row(
-            clean(describe.get(identity, identity)),
-            f"{outcome.planned:,}",
-            f"{outcome.changed:,}",
-            Text(f"{outcome.left:,}", style="bold red" if outcome.left else ""),
-            clean(outcome.note),
-        )
+    single: dict[Phase, list[Outcome]] = {}
+    for operation, outcome in outcomes:
+        if not operation.ranged and not outcome.left and not outcome.note:
+            single.setdefault(operation.phase, []).append(outcome)
+        else:
+            _add_outcome(table, operation.describe(), outcome)
+    for phase, several in single.items():
+        total = Outcome()
+        for outcome in several:
+            total = total.plus(outcome)
+        _add_outcome(table, f"single steps of {phase} ({len(several)})", total)
     return table
+
+
+def _add_outcome(table: Table, what: str, outcome: Outcome) -> None:
+    left = Text(f"{outcome.left:,}", style="bold red" if outcome.left else "")
+    table.add_row(clean(what), f"{outcome.planned:,}", f"{outcome.changed:,}", left, clean(outcome.note))
