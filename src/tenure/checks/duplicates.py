@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from psycopg import sql
 
-from tenure.attribution.rows import decision, raw, table_sql
+from tenure.attribution.rows import Scope, decision, raw, table_sql
 from tenure.attribution.sources_scope import item_sql
 from tenure.attribution.spec import ColumnSource, RowRule
 from tenure.catalog.postgres import Index, Table
@@ -41,7 +41,7 @@ class DuplicatesPerTenant(Named):
     def _look(
         self, view: View, operation: RescopeUnique, table: Table, index: Index, rule: RowRule
     ) -> Iterator[Finding]:
-        query = duplicates(view, table, index, rule)
+        query = duplicates(view.scope, table, index, rule)
         counted = sql.SQL("SELECT count(*), coalesce(sum(n - 1), 0)::bigint FROM ({}) AS d").format(query)
         groups, rows = view.query(counted)[0]
         if not groups:
@@ -71,7 +71,7 @@ def may_collide(index: Index, rule: RowRule) -> bool:
     return rule.policy.unassigned == "keep_null" or bool(sources & set(index.columns))
 
 
-def duplicates(view: View, table: Table, index: Index, rule: RowRule) -> sql.Composed:
+def duplicates(scope: Scope, table: Table, index: Index, rule: RowRule) -> sql.Composed:
     """Return the query for the groups of rows that share tenant and values: tenant, shared (JSON), n, items."""
     sources = {source.name for source in rule.sources if isinstance(source, ColumnSource)}
     expressions = iter(index.expressions)
@@ -89,7 +89,7 @@ def duplicates(view: View, table: Table, index: Index, rule: RowRule) -> sql.Com
     decided = decision(
         rule,
         item,
-        scope=view.scope,
+        scope=scope,
         columns=[
             *(sql.SQL("t.{}").format(name) for name in names),
             sql.SQL("{} AS tenure_item").format(item_sql(rule)),

@@ -173,6 +173,10 @@ class BackfillRows(Operation):
 
     # Statements.
 
+    def batch(self, leaf: TableName, where: sql.Composable | None = None, limit: int | None = None) -> sql.Composed:
+        """Return the statement that a batch runs on the rows of *leaf* that meet *where*; it gives the rows changed."""
+        return self._update(leaf, where, limit)
+
     def _update(self, leaf: TableName, where: sql.Composable | None, limit: int | None) -> sql.Composed:
         """Return the statement that decides rows and writes their key, with quarantine list and journal."""
         rule, key = self.rule, self.rule.key
