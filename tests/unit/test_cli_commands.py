@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from typing import Any, ClassVar
 import pytest
 
 from tenure.checks.base import MatrixRow, Report
+from tenure.cli.logs import log_to_stderr
 from tenure.cli.main import run
 from tenure.cli.status import show_status
 from tenure.errors import InterruptedRunError, OperationFailedError, PreflightError
@@ -313,6 +315,19 @@ class TestPlan:
         pretend()
         assert run(["plan", "-o", str(tmp_path / "no" / "plan.json")]) == 2
         assert "cannot be written" in capsys.readouterr().err
+
+
+def test_warnings_are_masked_lines_on_stderr(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    log_to_stderr()
+    log_to_stderr()
+    logging.getLogger("tenure.runner.lease").warning("lost\n%s", "postgresql://u:hunter22@h/d")
+    logging.getLogger("neo4j.notifications").warning("chatter")
+    logging.getLogger("httpx").info("GET")
+    assert capsys.readouterr().err == "tenure: lost postgresql://u:***@h/d\n"
 
 
 def row(state: str, **fields: Any) -> OperationRow:

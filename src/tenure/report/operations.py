@@ -63,7 +63,7 @@ def progress(ledger: Ledger, ranged: bool, row: OperationRow | None) -> tuple[in
     """Return planned, changed and left; while an operation runs its ranges know more than its own row."""
     if row is None:
         return None, 0, None
-    if row.state in ("done", "failed"):
+    if row.state in ("done", "failed", "settling"):
         return row.planned, row.changed, row.left_over
     changed = row.changed
     if ranged and row.state == "running":
