@@ -61,8 +61,9 @@ class App:
         """All payloads by id, read past the code under test."""
         found: dict[str | int, dict[str, Any]] = {}
         offset: Any = None
+        page = min(1000, self.store.bounds(COLLECTION).page)
         while True:
-            records, offset = self.store.client.scroll(COLLECTION, limit=1000, offset=offset, with_payload=True)
+            records, offset = self.store.client.scroll(COLLECTION, limit=page, offset=offset, with_payload=True)
             found.update({record.id: record.payload or {} for record in records})  # type: ignore[misc]
             if offset is None:
                 return found

@@ -14,16 +14,30 @@ from qdrant_kit import COLLECTION, KEY, QUARANTINE, App, Killed, application, dr
 from tenure.attribution.points import KeyState, RowsExist, count_bins_points, is_untagged, untagged_filter
 from tenure.attribution.spec import Policy
 from tenure.operations import set_payload
-from tenure.operations.set_payload import SetPayload
+from tenure.operations.set_payload import STALE_PATIENCE_S, SetPayload
 from tenure.operations.tenant_index import TenantIndex
-from tenure.stores.qdrant import Index
+from tenure.stores.qdrant import Bounds, Index
+
+STRICT = models.StrictModeConfig(
+    enabled=True, max_query_limit=7, condition_max_size=5, unindexed_filtering_update=False, max_timeout=60
+)
 
 
-@pytest.fixture(params=[pytest.param("engine", marks=pytest.mark.qdrant), "local"])
+@pytest.fixture(
+    params=[
+        pytest.param("engine", marks=pytest.mark.qdrant),
+        "local",
+        pytest.param("strict", marks=[pytest.mark.qdrant, pytest.mark.qdrant_server]),
+    ]
+)
 def app(request: pytest.FixtureRequest, postgres_dsn: str, tmp_path: Path) -> Iterator[App]:
-    """The application on either kind of Qdrant."""
-    url = request.getfixturevalue("qdrant_url") if request.param == "engine" else str(tmp_path)
+    """The application on each kind of Qdrant; strict mode is the real server's alone."""
+    url = str(tmp_path) if request.param == "local" else request.getfixturevalue("qdrant_url")
     with application(postgres_dsn, url) as found:
+        if request.param == "strict":
+            found.store.client.update_collection(COLLECTION, strict_mode_config=STRICT)
+            assert found.store.bounds(COLLECTION) == Bounds(page=7, ids=5, unindexed_updates=False)
+            found.store.create_index(COLLECTION, KEY.name, "keyword", is_tenant=True)
         yield found
 
 
@@ -90,7 +104,7 @@ def test_every_case_is_told_apart_written_and_taken_back(app: App) -> None:
     fill(app)
     index = TenantIndex(object=COLLECTION, collection=COLLECTION, key=KEY)
     backfill = SetPayload(object=COLLECTION, spec=spec())
-    before = app.payloads()
+    before, indexes = app.payloads(), app.store.indexes(COLLECTION)
 
     index.apply(app.ctx)
     assert index.check(app.ctx).left == 0
@@ -127,7 +141,7 @@ def test_every_case_is_told_apart_written_and_taken_back(app: App) -> None:
     assert named(app.keys()) == {case.name: case.undone for case in CASES}
     assert backfill.undo(app.ctx).changed == 0, "undo may be repeated"
     index.undo(app.ctx)
-    assert app.store.indexes(COLLECTION) == {}
+    assert app.store.indexes(COLLECTION) == indexes
 
 
 def test_existing_keys_are_left_where_the_playbook_says_so(app: App) -> None:
@@ -155,6 +169,18 @@ def test_the_filter_means_what_the_payload_means(app: App) -> None:
             found.remove(values.index(["default"]))  # a list that holds an untagged word matches in Qdrant
         assert found == expected
         app.store.create_index(COLLECTION, "project_id", "keyword", is_tenant=True)
+
+
+def test_a_row_that_is_committed_after_its_point_is_waited_for(app: App) -> None:
+    """A writer that indexes first and commits later makes no stale point."""
+    known = ids(1)[0]
+    app.points({known: {}})
+    late = threading.Timer(STALE_PATIENCE_S / 3, lambda: app.rows({known: "acme"}))
+    late.start()
+    drive(SetPayload(object=COLLECTION, spec=spec()), app.ctx)
+    late.join()
+    assert app.keys() == {known: "acme"}
+    assert app.quarantined() == {}
 
 
 def test_keep_null_is_not_left(app: App) -> None:

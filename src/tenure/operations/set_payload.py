@@ -8,10 +8,10 @@ crash, and neither deleted points nor keys that the application wrote meanwhile 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from tenure.attribution.points import PointSpec, RowsExist, count_bins_points, decide_points, untagged_filter
+from tenure.attribution.points import Decided, PointSpec, RowsExist, count_bins_points, decide_points, untagged_filter
 from tenure.operations import payload_writes as writes
 from tenure.operations.base import Claim, Operation, RangeSpec, Step
 from tenure.stores.qdrant import PointId
@@ -27,6 +27,8 @@ WINDOW, LARGEST_WINDOW = 20_000, 100_000
 LONGEST_WINDOW_S = 10.0
 SWEEPS = 20
 GREEN_SECONDS = 20.0
+# A writer that indexes a point before it commits the row makes a point that only looks stale: ask again after this.
+STALE_PATIENCE_S = 1.0
 BASELINE = "qdrant keys"
 
 
@@ -79,16 +81,20 @@ class SetPayload(Operation):
         window = int(cursor.get("window", WINDOW))
         request = int(cursor.get("request", writes.IDS))
         pending = writes.Pending(self.spec)
+        stale: list[Decided] = []
         seen = 0
         while seen < window:
             page = ctx.qdrant.scroll(
                 self.collection, offset=offset, limit=min(window - seen, writes.PAGE), fields=self.spec.fields
             )
-            pending.add(decide_points(self.spec, page.points, ctx.lookups, RowsExist(ctx.postgres.connection)))
+            decided = decide_points(self.spec, page.points, ctx.lookups, RowsExist(ctx.postgres.connection))
+            pending.add(one for one in decided if not one.stale)
+            stale += [one for one in decided if one.stale]
             seen += len(page.points)
             offset = page.next
             if offset is None:
                 break
+        pending.add(self._asked_again(ctx, stale))
         started = time.monotonic()
         changed = self._write(ctx, pending, request)
         if offset is None:
@@ -150,9 +156,18 @@ class SetPayload(Operation):
             decided = decide_points(self.spec, points, ctx.lookups, rows_exist)
             kept += sum(writes.stays_null(self.spec, one) for one in decided)
             pending = writes.Pending(self.spec)
-            pending.add(decided)
+            pending.add(one for one in decided if not one.stale)
+            pending.add(self._asked_again(ctx, [one for one in decided if one.stale]))
             changed += self._write(ctx, pending, writes.IDS)
         return changed, kept
+
+    def _asked_again(self, ctx: Context, stale: Sequence[Decided]) -> list[Decided]:
+        """Decide points that no row knows once more, after a while in which a row may have been committed."""
+        if not any(one.write is not None for one in stale):
+            return []
+        ctx.signal.wait(STALE_PATIENCE_S)
+        points = [one.point for one in stale]
+        return decide_points(self.spec, points, ctx.lookups, RowsExist(ctx.postgres.connection))
 
     def _kept(self, ctx: Context) -> int:
         """Return how many untagged points the playbook wants so (`keep_null`)."""

@@ -43,7 +43,9 @@ def judge(error: Exception, address: str, what: str, *, answered: bool) -> Verdi
         source = error.source
         if isinstance(source, httpx.TransportError):
             unreachable = StoreUnreachableError(store="qdrant", address=address, problem=_text(source))
-            return Verdict(unreachable, passes=answered or not isinstance(source, httpx.ConnectError))
+            return Verdict(
+                unreachable, passes=answered or not isinstance(source, httpx.ConnectError | httpx.ConnectTimeout)
+            )
         return Verdict(
             _error(what, f"the answer could not be read: {_text(source)}", "Is this a Qdrant server?"), passes=False
         )
