@@ -80,7 +80,8 @@ def _postgres(connection: Connection[Any], leave_out: Collection[str]) -> dict[s
 
     from tenure.stores.postgres_introspect import introspect_postgres
 
-    found = {"(schema)": introspect_postgres(connection).digest()}
+    # The database's name is no part of what it holds: runs are compared across databases.
+    found = {"(schema)": introspect_postgres(connection).model_copy(update={"database": ""}).digest()}
     connection.rollback()
     connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
     connection.execute("SET LOCAL TimeZone = 'UTC'; SET LOCAL extra_float_digits = 1")
