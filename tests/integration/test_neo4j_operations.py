@@ -7,17 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from graph_support import FRAGMENT, KEY, context, fragments, interviews, keys, register, rule, run
+from graph_support import FRAGMENT, KEY, context, fragments, keys, register, rule, run
 
 from tenure.attribution.graph import GraphSpec, NodeSpec
 from tenure.attribution.graph_bins import count_bins_nodes
-from tenure.attribution.items import as_text
 from tenure.attribution.spec import ColumnSource, ConstantSource, ItemRule
 from tenure.errors import GraphMemoryError, OperationFailedError
 from tenure.operations.identity_index import IdentityIndex
 from tenure.operations.node_backfill import NodeBackfill
 from tenure.operations.node_constraint import NodeConstraint
-from tenure.operations.split_node import SplitNode
 from tenure.runner.context import Context
 from tenure.stores.neo4j import Neo4jStore, Written
 
@@ -310,11 +308,3 @@ def test_constraint_on_relationships(ctx: Context) -> None:
     operation = NodeConstraint(object="REL.n", label="REL", properties=("n",), key="project_id", entity="RELATIONSHIP")
     assert (operation.apply(ctx).changed, operation.check(ctx).left) == (1, 0)
     assert operation.undo(ctx).changed == 1
-
-
-def test_what_waits_is_refused(ctx: Context) -> None:
-    """A split is planned and described, and refuses to be run."""
-    operation = SplitNode(object="Codigo", graph=interviews(), constraints=("codigo_nombre",))
-    assert operation.waiting
-    assert "DROP CONSTRAINT `codigo_nombre`" in operation.statements()[0]
-    assert as_text(operation.dump()["object"]) == "Codigo"

@@ -9,7 +9,7 @@ import pytest
 from neo4j.exceptions import ClientError, Neo4jError, ServiceUnavailable
 from test_graph_attribution import graph
 
-from tenure.errors import GraphConstraintError, GraphMemoryError, RefusedError, StoreError, StoreUnreachableError
+from tenure.errors import GraphConstraintError, GraphMemoryError, StoreError, StoreUnreachableError
 from tenure.operations.base import Operation
 from tenure.operations.graph_keys import LARGEST_BATCH, LEAST_BATCH, steered
 from tenure.operations.graph_text import literal
@@ -66,12 +66,12 @@ def test_statements_are_cypher_for_a_dba() -> None:
     assert "IS RELATIONSHIP KEY" in OPERATIONS[5].statements()[0]
 
 
-def test_a_split_waits() -> None:
-    """It is planned and shown, and never run."""
-    operation = OPERATIONS[6]
-    assert operation.waiting
-    with pytest.raises(RefusedError):
-        operation.apply(None)  # type: ignore[arg-type]
+def test_a_split_says_what_it_drops() -> None:
+    """Old uniquenesses first, then an index in their place, then copies and moves."""
+    statements = OPERATIONS[6].statements()
+    assert statements[0] == "CYPHER 5 DROP CONSTRAINT `codigo_nombre` IF EXISTS;"
+    assert "CREATE RANGE INDEX" in statements[1]
+    assert "SET c = properties(n), c.`project_id` = $tenant" in statements[2]
 
 
 @pytest.mark.parametrize(

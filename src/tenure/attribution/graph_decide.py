@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tenure.attribution.end_rows import end_rows
 from tenure.attribution.graph import GraphSpec, NodeSpec, RelationshipSpec
-from tenure.attribution.graph_read import OTHER, SHARED, Node, Relationship, Shapes, chunks, untagged_values
+from tenure.attribution.graph_read import OTHER, SHARED, Node, Relationship, Shapes, chunks, key_value, untagged_values
 from tenure.attribution.graph_values import (
     NOWHERE,
     Belongs,
@@ -47,6 +47,7 @@ class Attributor:
         self._numeric = graph.key.type == "bigint"
         self.shapes = Shapes(graph)
         self._untagged = untagged_values(graph.key)
+        self._barred = key_value(graph.key, graph.key.quarantine)
 
     def is_untagged(self, present: Any) -> bool:
         """Return whether a key as it stands means "no tenant yet"."""
@@ -200,6 +201,7 @@ class Attributor:
 
     def _tally_ends(self, type: str, tallies: dict[str, Tally], asking: frozenset[str]) -> None:
         """Count the nodes at the other ends; those that are told by their key are counted by the server."""
+        name = quote(self._graph.key.name)
         if self._mode == "keys":
             whole = [str(number) for number, spec in enumerate(self._graph.nodes) if spec.splits]
             detail = f"CASE WHEN kind IN [{', '.join(whole)}] THEN {self.shapes.node('m')} END"
@@ -207,10 +209,10 @@ class Attributor:
             detail = self.shapes.node("m")
         query = (
             f"UNWIND $elements AS e MATCH (n)-[r:{quote(type)}]-(m) WHERE elementId(n) = e AND m <> n "
-            f"WITH e, m, {self.shapes.kind('m')} AS kind "
-            f"RETURN e, kind, m.{quote(self._graph.key.name)} AS present, {detail} AS node, count(*) AS times"
+            f"WITH e, m, {self.shapes.kind('m')} AS kind, r.{name} = $quarantine AS barred "
+            f"RETURN e, kind, barred, m.{name} AS present, {detail} AS node, count(*) AS times"
         )
-        for rows in chunks(self._store.stream(query, elements=list(tallies)), CHUNK):
+        for rows in chunks(self._store.stream(query, elements=list(tallies), quarantine=self._barred), CHUNK):
             others = [
                 self.shapes.to_node(row["node"])
                 if row["node"] is not None
@@ -220,7 +222,7 @@ class Attributor:
             ]
             belongs = self.belongs(others, asking)
             for row, other in zip(rows, others, strict=True):
-                tallies[row["e"]].add(belongs[other.element], row["times"])
+                _count(tallies[row["e"]], belongs[other.element], bool(row["barred"]), row["times"])
 
     def _tally_each(self, spec: RelationshipSpec, tallies: dict[str, Tally], asking: frozenset[str]) -> None:
         """Count the relationships one by one: each may have a tenant of its own."""
@@ -231,8 +233,8 @@ class Attributor:
         )
         for rows in chunks(self._store.stream(query, elements=list(tallies)), CHUNK):
             pairs = [(row["e"], self.shapes.to_relationship(spec, row["r"])) for row in rows]
-            for (element, _), belongs in zip(pairs, self._own(spec, pairs, asking), strict=True):
-                tallies[element].add(belongs)
+            for (element, row_), belongs in zip(pairs, self._own(spec, pairs, asking), strict=True):
+                _count(tallies[element], belongs, row_.present == self._barred)
 
     def _own(
         self, spec: RelationshipSpec, pairs: Sequence[tuple[str, Relationship]], asking: frozenset[str]
@@ -336,28 +338,36 @@ class Attributor:
             return Answer(Says.TENANT, limited(owners, entries).most(self._numeric)), entries, ""
         return Answer(Says.SEVERAL), NOWHERE, f"it starts at {named(start)} and ends at {named(end)}"
 
-    def _owners(self, spec: RelationshipSpec, rows: Sequence[Relationship], asking: frozenset[str]) -> dict[str, Tally]:
-        """Return the tenants of the nodes that the reference lists of relationships name, by the relationship."""
-        tallies = {row.element: Tally() for row in rows}
+    def entry_owners(
+        self, spec: RelationshipSpec, rows: Sequence[Relationship], asking: frozenset[str] = NOWHERE
+    ) -> dict[str, dict[Any, list[Belongs]]]:
+        """Return to whom the nodes belong that reference lists name: by list property, then by entry."""
+        found: dict[str, dict[Any, list[Belongs]]] = {}
         for reference in spec.references:
-            entries = {row.element: entries_of(row.fields.get(reference.property)) for row in rows}
-            wanted = list({entry for listed in entries.values() for entry in listed})
+            wanted = list({entry for row in rows for entry in entries_of(row.fields.get(reference.property))})
             query = (
                 f"UNWIND $entries AS entry MATCH (m:{quote(reference.label)}) "
                 f"WHERE m.{quote(reference.identity)} = entry RETURN entry, {self.shapes.node('m')} AS node"
             )
             owners: dict[Any, list[Belongs]] = defaultdict(list)
             for part in chunks(wanted, CHUNK):
-                found = [
+                pairs = [
                     (row["entry"], self.shapes.to_node(row["node"])) for row in self._store.read(query, entries=part)
                 ]
-                belongs = self.belongs((node for _, node in found), asking)
-                for entry, node in found:
+                belongs = self.belongs((node for _, node in pairs), asking)
+                for entry, node in pairs:
                     owners[entry].append(belongs[node.element])
-            for element, listed in entries.items():
-                for entry in listed:
-                    for belongs_to in owners.get(entry, ()):
-                        tallies[element].add(belongs_to)
+            found[reference.property] = owners
+        return found
+
+    def _owners(self, spec: RelationshipSpec, rows: Sequence[Relationship], asking: frozenset[str]) -> dict[str, Tally]:
+        """Return the tenants of the nodes that the reference lists of relationships name, by the relationship."""
+        tallies = {row.element: Tally() for row in rows}
+        for property, owners in self.entry_owners(spec, rows, asking).items() if rows else ():
+            for row in rows:
+                for entry in entries_of(row.fields.get(property)):
+                    for belongs in owners.get(entry, ()):
+                        tallies[row.element].add(belongs)
         return tallies
 
     def _identities(self, row: Relationship) -> tuple[Any, Any]:
@@ -370,3 +380,9 @@ class Attributor:
     def _item(self, spec: NodeSpec, node: Node, answers: dict[int, Answer], **changed: Any) -> Item:
         identity = node.fields.get(spec.identity) if spec.identity else None
         return Item(identity, node.fields, changed.get("present", node.present), answers)
+
+
+def _count(tally: Tally, belongs: Belongs, barred: bool, times: int = 1) -> None:
+    """Count a neighbour; one that is reached by a quarantined relationship has no tenant to say."""
+    if not barred or belongs.answer.says is Says.QUARANTINED:
+        tally.add(belongs, times)

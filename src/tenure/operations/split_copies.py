@@ -1,0 +1,196 @@
+"""Gives each tenant of a node a copy of its own and moves relationships between original and copies, and back."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tenure.attribution.graph import NodeSpec
+from tenure.attribution.graph_read import chunks, key_value
+from tenure.errors import GraphMemoryError
+from tenure.stores.cypher import quote
+from tenure.values import TenantKey
+
+if TYPE_CHECKING:
+    from tenure.operations.base import Operation
+    from tenure.runner.context import Context
+
+BATCH = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A node to be split: its identity, the tenant it stays with, and the others."""
+
+    identity: Any
+    home: str
+    others: tuple[str, ...]
+
+
+class Copies:
+    """Makes and takes back the copies of one label's nodes. Original and copy are told apart by their key."""
+
+    def __init__(self, ctx: Context, operation: Operation, key: TenantKey, spec: NodeSpec) -> None:
+        """Work through *ctx*; what is done is journalled under *operation*."""
+        assert spec.identity is not None
+        self._ctx, self._operation, self._key, self._spec = ctx, operation, key, spec
+        self._label, self._id, self._name = quote(spec.label), quote(spec.identity), quote(key.name)
+
+    def split(self, node: Shared) -> int:
+        """Make the copies that are missing and move every relationship of their tenants; return how many moved."""
+        there = self._there(node)
+        missing = [tenant for tenant in node.others if tenant not in there]
+        self._journal(
+            ({"copy": node.identity, "tenant": t, "home": node.home}, None, {"created": True}) for t in missing
+        )
+        labels = self._ctx.neo4j.read(
+            f"MATCH {self._node('n', '$home')} RETURN labels(n) AS labels, "
+            f"[{', '.join(f'n.{quote(name)}' for name in self._spec.stale)}] AS stale",
+            **self._parameters(node.identity, node.home),
+        )[0]
+        every = "".join(f":{quote(label)}" for label in labels["labels"])
+        dropped = "".join(f", c.{quote(name)} = null" for name in self._spec.stale)
+        for tenant in missing:
+            self._ctx.neo4j.write(
+                f"MATCH {self._node('n', '$home')} WHERE NOT EXISTS {{ MATCH {self._node('c', '$tenant')} }} "
+                # The labels come last: until the key is its own the copy must not be seen by the uniqueness.
+                f"CREATE (c) SET c = properties(n), c.{self._name} = $tenant{dropped} SET c{every}",
+                **self._parameters(node.identity, node.home, tenant),
+            )
+        moved = sum(self._move(node.identity, node.home, tenant, only=True) for tenant in node.others)
+        self._drop_stale(node, labels["stale"])
+        return moved
+
+    def merge(self, identity: Any, tenant: str, home: str) -> bool:
+        """Move everything of a copy back to its original and delete the copy, or find it done; False where the original
+        is gone, so that the copy has to stay."""
+        if not self._exists(identity, tenant):
+            return True
+        if not self._exists(identity, home):
+            return False
+        self._move(identity, tenant, home, only=False)
+        self._ctx.neo4j.write(
+            f"MATCH {self._node('c', '$tenant')} WHERE NOT EXISTS {{ (c)--() }} DELETE c",
+            **self._parameters(identity, home, tenant),
+        )
+        return not self._exists(identity, tenant)
+
+    def edited(self, identity: Any, tenant: str, home: str) -> bool:
+        """Return whether a copy is no longer what its original is, key aside: merging them would lose an edit."""
+        found = self._ctx.neo4j.read(
+            f"MATCH {self._node('n', '$home')}, {self._node('c', '$tenant')} "
+            "RETURN properties(n) AS one, properties(c) AS other",
+            **self._parameters(identity, home, tenant),
+        )
+        aside = {self._key.name, *self._spec.stale}
+        return any(
+            {k: v for k, v in row["one"].items() if k not in aside}
+            != {k: v for k, v in row["other"].items() if k not in aside}
+            for row in found
+        )
+
+    def put_back(self, identity: Any, home: str, stale: dict[str, Any]) -> None:
+        """Write properties that were dropped as stale, where there is none by now."""
+        for name, value in stale.items():
+            self._ctx.neo4j.write(
+                f"MATCH {self._node('n', '$home')} WHERE n.{quote(name)} IS NULL SET n.{quote(name)} = $value",
+                value=value,
+                **self._parameters(identity, home),
+            )
+
+    def _move(self, identity: Any, source: str, target: str, *, only: bool) -> int:
+        """Move relationships from one copy to another: with *only* those of the target's tenant, else all of them.
+
+        Read as a stream and written in transactions of relationships, so that a hub costs no more memory than a leaf;
+        again until none is found, since what is read changes meanwhile. Create and delete are one transaction: a kill
+        leaves every relationship exactly once.
+        """
+        where = f" WHERE r.{self._name} = $target" if only else ""
+        query = (
+            f"MATCH {self._node('n', '$source')} MATCH (n)-[r]-(){where} RETURN elementId(r) AS e, type(r) AS type, "
+            "CASE WHEN startNode(r) = endNode(r) THEN 'loop' WHEN startNode(r) = n THEN 'out' ELSE 'in' END AS way"
+        )
+        parameters = {
+            "id": identity,
+            "source": key_value(self._key, source),
+            "target": key_value(self._key, target),
+        }
+        total = 0
+        while True:
+            moved = 0
+            for rows in chunks(self._ctx.neo4j.stream(query, **parameters), BATCH):
+                self._ctx.signal.check(self._operation.id)
+                groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+                for row in rows:
+                    groups[row["type"], row["way"]].append(row["e"])
+                for (type, way), elements in groups.items():
+                    self._journal(
+                        [
+                            (
+                                {"moved": identity, "type": type, "way": way},
+                                {"tenant": source},
+                                {"tenant": target, "relationships": len(elements)},
+                            )
+                        ]
+                    )
+                    moved += self._send(type, way, elements, parameters)
+            total += moved
+            if not moved:
+                return total
+
+    def _send(self, type: str, way: str, elements: Sequence[str], parameters: dict[str, Any]) -> int:
+        old, new = {
+            "out": (f"(n)-[r:{quote(type)}]->(m)", f"(c)-[x:{quote(type)}]->(m)"),
+            "in": (f"(n)<-[r:{quote(type)}]-(m)", f"(c)<-[x:{quote(type)}]-(m)"),
+            "loop": (f"(n)-[r:{quote(type)}]->(n)", f"(c)-[x:{quote(type)}]->(c)"),
+        }[way]
+        carried = "n, c, r" if way == "loop" else "n, c, m, r"
+        # Deleted before it is created again: a uniqueness on relationships would not have both.
+        query = (
+            f"MATCH {self._node('c', '$target')}, {self._node('n', '$source')} UNWIND $elements AS e "
+            f"MATCH {old} WHERE elementId(r) = e "
+            f"WITH {carried}, properties(r) AS kept DELETE r CREATE {new} SET x = kept RETURN count(x) AS moved"
+        )
+        try:
+            return int(self._ctx.neo4j.write(query, elements=list(elements), **parameters).records[0]["moved"])
+        except GraphMemoryError:
+            if len(elements) == 1:
+                raise
+        middle = len(elements) // 2
+        return self._send(type, way, elements[:middle], parameters) + self._send(
+            type, way, elements[middle:], parameters
+        )
+
+    def _drop_stale(self, node: Shared, values: list[Any]) -> None:
+        stale = {n: v for n, v in zip(self._spec.stale, values, strict=True) if v is not None}
+        if not stale:
+            return
+        self._journal([({"stale": node.identity, "home": node.home}, stale, None)])
+        removed = ", ".join(f"n.{quote(name)}" for name in stale)
+        self._ctx.neo4j.write(
+            f"MATCH {self._node('n', '$home')} REMOVE {removed}", **self._parameters(node.identity, node.home)
+        )
+
+    def _there(self, node: Shared) -> set[str]:
+        rows = self._ctx.neo4j.read(
+            f"MATCH (c:{self._label}) WHERE c.{self._id} = $id RETURN c.{self._name} AS tenant", id=node.identity
+        )
+        return {str(row["tenant"]) for row in rows}
+
+    def _exists(self, identity: Any, tenant: str) -> bool:
+        rows = self._ctx.neo4j.read(
+            f"MATCH {self._node('n', '$home')} RETURN count(n) AS n", **self._parameters(identity, tenant)
+        )
+        return bool(rows[0]["n"])
+
+    def _node(self, variable: str, tenant: str) -> str:
+        return f"({variable}:{self._label} {{{self._name}: {tenant}, {self._id}: $id}})"
+
+    def _parameters(self, identity: Any, home: str, tenant: str | None = None) -> dict[str, Any]:
+        found = {"id": identity, "home": key_value(self._key, home)}
+        return found if tenant is None else {**found, "tenant": key_value(self._key, tenant)}
+
+    def _journal(self, rows: Sequence[tuple[Any, Any, Any]] | Iterator[tuple[Any, Any, Any]]) -> None:
+        self._ctx.ledger.journal(self._operation.id, "neo4j", self._operation.object, rows)
