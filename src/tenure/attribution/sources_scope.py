@@ -175,7 +175,7 @@ def _decide(
     )
     try:
         connection.execute(query)
-    except (errors.DataException, errors.ProgrammingError, errors.IntegrityError) as error:
+    except (errors.DataError, errors.ProgrammingError, errors.NotSupportedError) as error:
         raise DecisionFailedError(
             store="postgres",
             object=rule.table.display,

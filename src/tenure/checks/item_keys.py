@@ -113,7 +113,7 @@ def _points(view: View, spec: PointSpec) -> ItemKeys:
     for points in view.qdrant.pages(spec.collection, fields=spec.fields):
         bare = list(points) if reads_key else [Point(p.id, _without(p.payload, name)) for p in points]
         decided = [
-            Decided(replace(one.decision, bin="quarantine", write=one.write) if one.stale else one.decision)
+            Decided(replace(one.decision, write=one.write))
             for one in decide_points(spec, bare, view.lookups, rows_exist)
         ]
         items = [Node(str(p.id), 0, canonical(view.key, p.payload.get(name)), dict(p.payload)) for p in points]

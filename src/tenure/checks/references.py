@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tenure.checks.base import Named, View
+from tenure.checks.done import is_done
 from tenure.checks.item_keys import CROSSED, graph_keys
 from tenure.checks.row_keys import has_key
 from tenure.checks.row_references import crossing, foreign_keys, named_references
-from tenure.checks.uniqueness import is_done
 from tenure.values import Finding, Phase
 
 

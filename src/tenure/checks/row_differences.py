@@ -32,7 +32,7 @@ def differences(view: View, name: str) -> sql.Composed:
     missing = raw("true") if rule.policy.unassigned == "keep_null" else raw("false")
     return sql.SQL(
         "SELECT kind, n, sample FROM (SELECT kind, sample, count(*) OVER (PARTITION BY kind) AS n, "
-        "row_number() OVER (PARTITION BY kind) AS place FROM ("
+        "row_number() OVER (PARTITION BY kind ORDER BY sample -> 'item') AS place FROM ("
         "SELECT CASE WHEN q.by_application OR (q.bin = 'unassigned' AND q.present NOT IN ({sentinels})) "
         "THEN {application} WHEN q.present IN ({sentinels}) THEN {releasable} ELSE {wrong} END AS kind, "
         "jsonb_build_object('item', q.item, 'key', q.present, 'sources', coalesce(q.derived, q.bin), "

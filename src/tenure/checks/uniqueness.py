@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tenure.catalog.postgres import Index, Table
 from tenure.checks.base import Named, View
-from tenure.ledger.ledger import OperationRow
+from tenure.checks.done import is_done, operation_done
 from tenure.operations.composite_fk import CompositeForeignKey
 from tenure.operations.key_index import SurrogateUnique
 from tenure.operations.not_null import NotNull
@@ -95,25 +95,6 @@ class Uniqueness(Named):
                 yield self.finding(
                     "error", operation.object, problem, "Find out who took it away; `tenure apply` makes it again."
                 )
-
-
-def is_done(view: View, phase: Phase) -> bool:
-    """Return whether the ledger has operations of a phase, all of them done."""
-    rows = [row for row in ledger_rows(view).values() if row.phase == phase.value]
-    return bool(rows) and all(row.state == "done" for row in rows)
-
-
-def operation_done(view: View, operation: str) -> bool:
-    """Return whether the ledger calls an operation done."""
-    row = ledger_rows(view).get(operation)
-    return row is not None and row.state == "done"
-
-
-def ledger_rows(view: View) -> dict[str, OperationRow]:
-    """Return the ledger's operations by id; none without a ledger."""
-    return view.once(
-        "operations", lambda: {row.id: row for row in view.ledger.operations()} if view.ledger is not None else {}
-    )
 
 
 def _index_problem(view: View, index: Index | None) -> str:

@@ -11,6 +11,7 @@ from tenure.checks.correct import Correctness
 from tenure.checks.drift import DriftSince
 from tenure.checks.inspect import found_by, ordered
 from tenure.checks.item_keys import graph_keys, point_keys
+from tenure.checks.item_uniqueness import ItemUniqueness
 from tenure.checks.matrix import matrix
 from tenure.checks.references import References
 from tenure.checks.row_keys import row_keys
@@ -29,6 +30,7 @@ CHECKS: tuple[Check, ...] = (
     Agreement(),
     DriftSince(),
     Uniqueness(),
+    ItemUniqueness(),
     Writers(),
 )
 

@@ -13,6 +13,7 @@ from tenure.attribution.sources_scope import Columns, sources_scope
 from tenure.catalog import Catalog
 from tenure.catalog.merge import merged
 from tenure.checks.base import View
+from tenure.planner import Plan, plan
 
 if TYPE_CHECKING:
     from tenure.ledger import Ledger
@@ -34,7 +35,7 @@ def bare_view(session: Session, mode: Literal["sources", "keys"] = "keys") -> Vi
         key=session.key,
         catalog=catalog,
         live=live,
-        plan=session.plan(),
+        plan=_plan(session, catalog, ledger),
         rows=rows,
         graph=graph.rules(session.playbook, catalog, rows),
         points=points.rules(session.playbook, catalog, rows),
@@ -47,6 +48,14 @@ def bare_view(session: Session, mode: Literal["sources", "keys"] = "keys") -> Vi
         scope=scope,
         connect=session.postgres.connection,
     )
+
+
+def _plan(session: Session, catalog: Catalog, ledger: Ledger | None) -> Plan:
+    """Return what `Session.plan` returns, without reading the stores a second time."""
+    latest = ledger.latest_run() if ledger is not None else None
+    if latest is not None and latest.playbook_hash == session.playbook.digest():
+        return Plan.restore(latest.plan)
+    return plan(session.playbook, catalog)
 
 
 @contextmanager

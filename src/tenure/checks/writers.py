@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from psycopg import sql
 
 from tenure.checks.base import Named, View
-from tenure.checks.uniqueness import is_done, operation_done
+from tenure.checks.done import is_done, operation_done
 from tenure.operations.fill_trigger import FillTrigger
 from tenure.values import Finding, Phase
 
