@@ -73,8 +73,19 @@ class RekeyPoints(Rekeying):
                 reason=f"{self.alias} is the name of a collection, so no alias can be called so.",
                 remedy="Name the alias that the application uses, or let it use one.",
             )
+        moved = 0
+
+        def keep(pairs: Sequence[tuple[PointId, PointId]]) -> None:
+            nonlocal moved
+            moved += len(pairs)
+            ctx.ledger.journal(
+                self.id, "qdrant", self.collection, [({"ids": [list(pair) for pair in pairs]}, None, None)]
+            )
+
         for _ in range(PASSES):
-            outcome = copy.synchronise(ctx)
+            # The map of each pass is kept; the last one, which found nothing new, is the one that counts.
+            moved = 0
+            outcome = copy.synchronise(ctx, each=keep)
             if outcome.changed == 0 or outcome.left:
                 break
         if outcome.changed or outcome.left:
@@ -86,16 +97,6 @@ class RekeyPoints(Rekeying):
                 left=outcome.changed + outcome.left,
                 problem=outcome.note or "The collection changes all the time: a writer still runs.",
             )
-        moved = 0
-
-        def keep(pairs: Sequence[tuple[PointId, PointId]]) -> None:
-            nonlocal moved
-            moved += len(pairs)
-            ctx.ledger.journal(
-                self.id, "qdrant", self.collection, [({"ids": [list(pair) for pair in pairs]}, None, None)]
-            )
-
-        copy.synchronise(ctx, write=False, each=keep)
         ctx.ledger.journal(self.id, "qdrant", self.collection, [({"alias": self.alias}, before, self.target)])
         copies.point_alias(store, self.alias, self.target)
         return Outcome(planned=moved, changed=moved, note=outcome.note)

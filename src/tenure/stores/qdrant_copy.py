@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -173,11 +172,17 @@ def _plain(vector: Any) -> Any:
 def _close(one: Any, other: Any) -> bool:
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(_close(one[name], other[name]) for name in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_close, one, other))
-    if isinstance(one, int | float) and isinstance(other, int | float):
-        return math.isclose(one, other, rel_tol=1e-5, abs_tol=1e-6)
-    return bool(one == other)
+    if one == other:
+        return True
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        if any(isinstance(part, list) for part in one):
+            return all(map(_close, one, other))
+        return all(map(_near, one, other))
+    return False
+
+
+def _near(one: float, other: float) -> bool:
+    return abs(one - other) <= 1e-6 + 1e-5 * abs(other)
 
 
 def _diff(name: str, config: Any) -> Any:
