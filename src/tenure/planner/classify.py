@@ -7,6 +7,7 @@ from difflib import get_close_matches
 
 from tenure.attribution.build import problem, table_name
 from tenure.catalog import Catalog
+from tenure.planner.points import rekeyed_name
 from tenure.playbook.models import GraphRules, Playbook
 from tenure.playbook.rules import Rule
 from tenure.values import Finding
@@ -31,7 +32,13 @@ def classification(playbook: Playbook, catalog: Catalog) -> Iterator[Finding]:
         yield from _compare("neo4j", "label", rules.nodes, labels, absent="warning")
         yield from _compare("neo4j", "relationship type", rules.relationships, types, absent="warning")
     if catalog.qdrant is not None and playbook.qdrant is not None:
-        collections = {found.name: f"{found.points:,} points" for found in catalog.qdrant.collections}
+        # The re-keyed copy of a collection is tenure's own.
+        copies = {
+            rekeyed_name(name, playbook.tenant.key) for name, rule in playbook.qdrant.items() if rule.ids != "keep"
+        }
+        collections = {
+            found.name: f"{found.points:,} points" for found in catalog.qdrant.collections if found.name not in copies
+        }
         yield from _compare("qdrant", "collection", playbook.qdrant, collections)
 
 

@@ -247,7 +247,9 @@ def cutover(plan: GraphPlan) -> Iterator[Operation]:
     for spec in plan.spec.nodes:
         if spec.splits:
             names = tuple(constraint.name for label, constraint in _uniquenesses(plan) if label == spec.label)
-            yield SplitNode(object=spec.label, graph=plan.spec, constraints=names, prefix=plan.catalog.prefix)
+            yield SplitNode(
+                object=spec.label, graph=plan.spec, constraints=names, prefix=plan.catalog.prefix, waiting=""
+            )
 
 
 def _uniquenesses(plan: GraphPlan) -> Iterator[tuple[str, Constraint]]:

@@ -39,6 +39,7 @@ def plan(playbook: Playbook, catalog: Catalog) -> Plan:
         yield from rows.not_null(postgres, built)
         yield from constraints.constrain(playbook, postgres, built, findings)
         yield from graph.constrain(nodes)
+        yield from points.constrain(vectors)
         yield from graph.cutover(nodes)
         yield from points.cutover(vectors)
 

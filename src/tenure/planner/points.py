@@ -71,8 +71,16 @@ def backfill(plan: PointPlan) -> Iterator[Operation]:
         yield SetPayload(object=spec.collection, spec=spec, points=size, planned=size)
 
 
+def constrain(plan: PointPlan) -> Iterator[Operation]:
+    """Yield the copies of collections whose ids two tenants may share; one that no alias leads to is not copied."""
+    for switch in cutover(plan):
+        assert isinstance(switch, RekeyPoints)
+        if switch.alias is not None:
+            yield switch.copy_operation.model_copy(update={"planned": switch.points})
+
+
 def cutover(plan: PointPlan) -> Iterator[Operation]:
-    """Yield the re-keyed copies of collections whose ids two tenants may share."""
+    """Yield the switches to the re-keyed copies, or what has to be changed before there can be one."""
     for spec in plan.specs:
         rule = plan.rules[spec.collection]
         if not isinstance(rule.ids, Rekey):
@@ -84,18 +92,25 @@ def cutover(plan: PointPlan) -> Iterator[Operation]:
                 column=rule.vectors.column,
                 payload=tuple(sorted(rule.vectors.payload.items())),
             )
-        yield RekeyPoints(
+        switch = RekeyPoints(
             object=spec.collection,
             collection=spec.collection,
             spec=spec,
             template=rule.ids.rekey,
             namespace=str(rule.ids.namespace_uuid),
-            target=f"{spec.collection}__{spec.key.name}",
+            target=rekeyed_name(spec.collection, spec.key.name),
             alias=rule.alias,
             lost=lost,
             points=plan.sizes[spec.collection],
             planned=plan.sizes[spec.collection],
+            waiting="",
         )
+        yield switch if rule.alias is not None else switch.model_copy(update={"waiting": switch.describe()})
+
+
+def rekeyed_name(collection: str, key: str) -> str:
+    """Return the name of the copy that holds a collection's points under their new ids."""
+    return f"{collection}__{key}"
 
 
 def _source(
