@@ -9,8 +9,9 @@ from tenure.planner import graph, points
 from tenure.planner.plan import Plan
 from tenure.playbook.models import Playbook
 from tenure.render.exports import exports
+from tenure.render.neo4j import neo4j_file
 from tenure.render.postgres import postgres_file
-from tenure.render.text import SQL_FILE
+from tenure.render.text import CYPHER_FILE, SQL_FILE
 
 
 def render(plan: Plan, playbook: Playbook, catalog: Catalog, *, neo4j_version: str | None = None) -> dict[str, str]:
@@ -34,4 +35,7 @@ def render(plan: Plan, playbook: Playbook, catalog: Catalog, *, neo4j_version: s
     nodes = graph.rules(playbook, catalog, built)
     vectors = points.rules(playbook, catalog, built)
     exported = exports(plan.key, nodes.spec, vectors.specs) if nodes.spec or vectors.specs else []
-    return {SQL_FILE: postgres_file(plan, playbook, catalog, built, exported)}
+    files = {SQL_FILE: postgres_file(plan, playbook, catalog, built, exported)}
+    if nodes.spec is not None and catalog.neo4j is not None:
+        files[CYPHER_FILE] = neo4j_file(plan, nodes.spec, catalog.neo4j, exported, neo4j_version)
+    return files

@@ -53,3 +53,17 @@ def file_name(*parts: str) -> str:
         return f"{plain}.csv"
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:8]
     return f"{plain[:80].strip('_')}_{digest}.csv"
+
+
+def cypher_statements(text: str) -> list[str]:
+    """Return the statements of a rendered Cypher file, by the rule that its header states."""
+    found: list[str] = []
+    lines: list[str] = []
+    for line in text.split("\n"):
+        if line.startswith("//") or (not line and not lines):
+            continue
+        lines.append(line)
+        if line.endswith(";"):
+            found.append("\n".join(lines).removesuffix(";"))
+            lines = []
+    return found
