@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from tenure.attribution.graph import RelationshipSpec
 from tenure.checks.base import SAMPLE, Named, View
@@ -74,22 +75,21 @@ class IdentityIsUnique(Named):
         names = [f"n.{quote(name)}" for name in properties]
         values = ", ".join(f"{name} AS v{number}" for number, name in enumerate(names))
         there = " AND ".join(f"{name} IS NOT NULL" for name in names)
-        found = view.neo4j.read(
-            f"MATCH (n:{quote(label)}) WHERE {there} WITH {values}, count(*) AS times WHERE times > 1 "
-            f"WITH [{', '.join(f'v{number}' for number in range(len(names)))}] AS shared, times "
-            "ORDER BY times DESC WITH collect({shared: shared, times: times}) AS all "
-            "RETURN size(all) AS groups, all[0..$limit] AS sample",
-            limit=SAMPLE,
-        )[0]
-        if found["groups"]:
+        groups, sample = _counted(
+            view.neo4j.stream(
+                f"MATCH (n:{quote(label)}) WHERE {there} WITH {values}, count(*) AS times WHERE times > 1 "
+                f"RETURN {{values: [{', '.join(f'v{number}' for number in range(len(names)))}], nodes: times}} AS found"
+            )
+        )
+        if groups:
             yield self.finding(
                 "error" if planned else "warning",
                 f"{label}.{'.'.join(properties)}",
                 "several nodes have the same identity"
                 + (": the constraint per tenant cannot be made" if planned else "; the label has no uniqueness"),
                 "Merge the nodes, or give them identities of their own.",
-                count=found["groups"],
-                sample=tuple(found["sample"]),
+                count=groups,
+                sample=sample,
             )
 
 
@@ -111,19 +111,30 @@ class GraphReferences(Named):
         for reference in spec.references:
             # A property may be a list or one value; `[] + x` makes a list of both.
             name = f"r.{quote(reference.property)}"
-            rows = view.neo4j.read(
-                f"MATCH ()-[r:{quote(spec.type)}]->() WHERE {name} IS NOT NULL UNWIND ([] + {name}) AS entry "
-                "WITH entry WHERE entry IS NOT NULL "
-                f"AND NOT EXISTS {{ MATCH (m:{quote(reference.label)}) WHERE m.{quote(reference.identity)} = entry }} "
-                "RETURN count(entry) AS n, collect(entry)[0..$limit] AS sample",
-                limit=SAMPLE,
+            count, sample = _counted(
+                view.neo4j.stream(
+                    f"MATCH ()-[r:{quote(spec.type)}]->() WHERE {name} IS NOT NULL UNWIND ([] + {name}) AS entry "
+                    f"WITH entry WHERE entry IS NOT NULL AND NOT EXISTS {{ MATCH (m:{quote(reference.label)}) "
+                    f"WHERE m.{quote(reference.identity)} = entry }} RETURN entry AS found"
+                )
             )
-            if rows and rows[0]["n"]:
+            if count:
                 yield self.finding(
                     "warning",
                     f"{spec.type}.{reference.property}",
                     f"entries name no {reference.label}: nobody owns them, and they stay where they are",
                     "Remove them, or restore the nodes.",
-                    count=rows[0]["n"],
-                    sample=tuple(rows[0]["sample"]),
+                    count=count,
+                    sample=sample,
                 )
+
+
+def _counted(rows: Iterator[dict[str, Any]]) -> tuple[int, tuple[Any, ...]]:
+    """Return how many rows a stream has, and the first ten."""
+    count = 0
+    sample: list[Any] = []
+    for row in rows:
+        count += 1
+        if len(sample) < SAMPLE:
+            sample.append(row["found"])
+    return count, tuple(sample)

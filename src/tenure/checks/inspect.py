@@ -112,15 +112,9 @@ def found_by(checks: Iterable[Check], view: View) -> Iterator[Finding]:
 def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return findings with errors first, then warnings, each by id and object; the same one only once."""
     rank = {"error": 0, "warning": 1, "info": 2}
-    unique = list(dict.fromkeys(findings)) if _hashable(findings := list(findings)) else findings
-    return tuple(sorted(unique, key=lambda found: (rank[found.severity], found.id, found.object)))
-
-
-def _hashable(findings: Iterable[Finding]) -> bool:
-    try:
-        return all(hash(finding) is not None for finding in findings)
-    except TypeError:
-        return False
+    # Samples may hold what cannot be hashed, so it is not the findings themselves that are told apart.
+    unique = {(found.id, found.store, found.object, found.title): found for found in findings}
+    return tuple(sorted(unique.values(), key=lambda found: (rank[found.severity], found.id, found.object)))
 
 
 def _matrix(view: View) -> tuple[MatrixRow, ...]:

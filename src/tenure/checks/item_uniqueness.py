@@ -1,4 +1,4 @@
-"""TEN506 in the graph and in Qdrant: constraints and tenant indexes are what the plan made, and no global one is new."""
+"""TEN506 in graph and Qdrant: constraints and tenant indexes are what the plan made, and no global one is new."""
 
 from __future__ import annotations
 
