@@ -42,6 +42,10 @@ class Application:
         assert not plan.errors, [f"{finding.object}: {finding.title}" for finding in plan.errors]
         return plan
 
+    def finding(self, id_: str) -> list[str]:
+        """The objects and titles of the plan's findings of one sort."""
+        return [f"{finding.object}: {finding.title}" for finding in self.plan().findings if finding.id == id_]
+
     def run(self, through: Phase, allowed: tuple[Hazard, ...] = (), signal: StopSignal | None = None) -> RunResult:
         """Run or resume up to and including *through*."""
         self.session.ledger.install()

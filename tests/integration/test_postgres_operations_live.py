@@ -155,7 +155,8 @@ def test_updates_stay_on_their_pages(postgres_dsn: str, tmp_path: Path) -> None:
             if statement.strip():
                 connection.execute(statement.encode())
         connection.execute("ALTER TABLE t SET (autovacuum_enabled = off)")
-    with application(postgres_dsn, tmp_path, "", RULES) as app:
+    # One worker: two hold each other's horizon back, and what the last pass left dead cannot be pruned at once (80 %).
+    with application(postgres_dsn, tmp_path, "", RULES, limits={"workers": {"postgres": 1}}) as app:
         size = app.value("SELECT pg_relation_size('t')")
         app.run(Phase.BACKFILL)
         app.session.postgres.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from psycopg import sql
 
@@ -14,10 +14,12 @@ from tenure.operations.text import UNDO_SETTING, as_texts, not_null_check, short
 from tenure.values import Hazard, Outcome, Phase, Store, TableName
 
 if TYPE_CHECKING:
+    from psycopg import Connection
+
     from tenure.runner.context import Context
 
 
-class FillTrigger(Operation):
+class Filler(Operation):
     """A `BEFORE INSERT OR UPDATE` trigger that decides the tenant of a row that comes without one.
 
     It never makes the application fail: what it cannot decide gets the quarantine sentinel and shows up in verify. Its
@@ -35,8 +37,6 @@ class FillTrigger(Operation):
     and sets them for as long as it looks.
     """
 
-    kind: ClassVar[str] = "fill_trigger"
-    phase: ClassVar[Phase] = Phase.EXPAND
     store: ClassVar[Store] = "postgres"
 
     rule: RowRule
@@ -67,15 +67,8 @@ class FillTrigger(Operation):
         """Return the name of the sequence, in schema tenure, that counts writes without the key."""
         return short_name("filled", self.rule.table.schema_name, self.rule.table.name)
 
-    def describe(self) -> str:
-        """Return one line."""
-        return f"fill {self.rule.key.name} of rows that {self.rule.table.display} gets without it"
-
-    def statements(self) -> tuple[str, ...]:
-        """Return sequence, function and triggers."""
-        return as_texts(self._statements())
-
-    def _statements(self) -> list[sql.Composed]:
+    def creation(self) -> list[sql.Composed]:
+        """Return what makes sequence, function and triggers."""
         rule = self.rule
         path = sql.SQL(", ").join(
             [
@@ -113,6 +106,21 @@ class FillTrigger(Operation):
                 )
             )  # fmt: skip
         return made
+
+    def removal(self) -> list[sql.Composed]:
+        """Return what drops triggers, function and sequence."""
+        table = table_sql(self.rule.table)
+        return [
+            sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(sql.Identifier(self.name), table),
+            sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(sql.Identifier(self.following), table),
+            sql.SQL("DROP FUNCTION IF EXISTS {}()").format(self.function),
+            sql.SQL("DROP SEQUENCE IF EXISTS {}").format(sql.Identifier("tenure", self.sequence)),
+        ]
+
+    def writes(self, ctx: Context) -> int:
+        """Return how many writes came without the key so far; 0 once the trigger is gone."""
+        with ctx.postgres.connection() as connection:
+            return reading(connection, self.sequence)
 
     def _body(self) -> sql.Composed:
         """Return the function's body.
@@ -200,29 +208,36 @@ class FillTrigger(Operation):
     def _old(self, column: str) -> sql.Composed:
         return sql.SQL("OLD.{}").format(sql.Identifier(column))
 
+
+class FillTrigger(Filler):
+    """Creates the triggers of a `Filler`."""
+
+    kind: ClassVar[str] = "fill_trigger"
+    phase: ClassVar[Phase] = Phase.EXPAND
+
+    def describe(self) -> str:
+        """Return one line."""
+        return f"fill {self.rule.key.name} of rows that {self.rule.table.display} gets without it"
+
+    def statements(self) -> tuple[str, ...]:
+        """Return sequence, function and triggers."""
+        return as_texts(self.creation())
+
     def apply(self, ctx: Context) -> Outcome:
         """Create what is missing; the function is replaced, so a changed rule takes effect."""
-        ctx.postgres.ddl(self._statements(), notify=lambda text: ctx.reporter.note(self.id, text))
+        ctx.postgres.ddl(self.creation(), notify=lambda text: ctx.reporter.note(self.id, text))
         return Outcome(planned=1, changed=1)
-
-    def writes(self, ctx: Context) -> int:
-        """Return how many writes came without the key so far."""
-        query = sql.SQL("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {}").format(
-            sql.Identifier("tenure", self.sequence)
-        )
-        with ctx.postgres.connection() as connection:
-            row = connection.execute(query).fetchone()
-            return int(row[0]) if row else 0
 
     def undo(self, ctx: Context) -> Outcome:
         """Drop triggers, function and sequence."""
-        drops = [
-            sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(sql.Identifier(self.name), table_sql(self.rule.table)),
-            sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(
-                sql.Identifier(self.following), table_sql(self.rule.table)
-            ),
-            sql.SQL("DROP FUNCTION IF EXISTS {}()").format(self.function),
-            sql.SQL("DROP SEQUENCE IF EXISTS {}").format(sql.Identifier("tenure", self.sequence)),
-        ]
-        ctx.postgres.ddl(drops, notify=lambda text: ctx.reporter.note(self.id, text))
+        ctx.postgres.ddl(self.removal(), notify=lambda text: ctx.reporter.note(self.id, text))
         return Outcome(planned=1, changed=1)
+
+
+def reading(connection: Connection[Any], sequence: str) -> int:
+    """Return how often a counter was advanced; 0 for one that is gone with its trigger."""
+    row = connection.execute(
+        "SELECT coalesce((SELECT last_value FROM pg_sequences WHERE schemaname = 'tenure' AND sequencename = %s), 0)",
+        (sequence,),
+    ).fetchone()
+    return int(row[0]) if row is not None else 0

@@ -21,7 +21,9 @@ class RescopeUnique(Operation):
 
     The old uniqueness implies the new one, so it can always be built; it is dropped at contract. `replaces` names the
     old index, `definition` what it was. `deferral` is empty or how the old constraint was deferrable; `as_constraint`
-    false where a predicate or an expression forbids a constraint.
+    false where a predicate or an expression forbids a constraint, and for a primary key, which the bare index becomes
+    at contract. `columns` are those of the new form, expressions aside; `null_keys` says that the key may be null.
+    `adopted`: somebody built it before; it is checked, used, and left there by undo.
     """
 
     kind: ClassVar[str] = "rescope_unique"
@@ -33,6 +35,9 @@ class RescopeUnique(Operation):
     definition: str
     as_constraint: bool
     deferral: str = ""
+    adopted: bool = False
+    columns: tuple[str, ...] = ()
+    null_keys: bool = False
     lock: str = "SHARE UPDATE EXCLUSIVE; ACCESS EXCLUSIVE for milliseconds"
     hazards: tuple[Hazard, ...] = (Hazard.INDEX_BUILD,)
 
@@ -42,6 +47,8 @@ class RescopeUnique(Operation):
 
     def statements(self) -> tuple[str, ...]:
         """Return the builds and, for a constraint, the adoption of the index."""
+        if self.adopted:
+            return ()
         attach = [self._attach()] if self.as_constraint else []
         return as_texts([*self.index.statements(), *attach])
 
@@ -52,7 +59,10 @@ class RescopeUnique(Operation):
         )
 
     def apply(self, ctx: Context) -> Outcome:
-        """Build the index unless it is there and valid, then make it a constraint unless it is one."""
+        """Build the index unless it is there and valid, then make it a constraint unless it is one.
+
+        An adopted one that somebody dropped since is built like any other.
+        """
         built = self.index.build(ctx, self.id, self.object)
         if self.as_constraint and not self._is_constraint(ctx):
             ctx.postgres.ddl([self._attach()], notify=lambda text: ctx.reporter.note(self.id, text))
@@ -61,6 +71,8 @@ class RescopeUnique(Operation):
 
     def undo(self, ctx: Context) -> Outcome:
         """Drop the constraint or the index; the global uniqueness still stands."""
+        if self.adopted:
+            return Outcome(note="it was there before")
         if self.as_constraint and self._is_constraint(ctx):
             drop = sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(
                 table_sql(self.index.table), sql.Identifier(self.index.name)

@@ -1,217 +1,256 @@
-"""What becomes of uniqueness and foreign keys: per tenant beside the global form, or kept for a stated reason."""
+"""What becomes of uniqueness and foreign keys: per tenant beside the global form, which contract drops."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-
-from psycopg import sql
+from dataclasses import dataclass, field
 
 from tenure.attribution.build import RowRules
-from tenure.attribution.spec import ColumnSource, RowRule
-from tenure.catalog.postgres import ForeignKey, Index, PostgresCatalog, Table
+from tenure.catalog.postgres import PostgresCatalog
 from tenure.operations.base import Operation
-from tenure.operations.composite_fk import CompositeForeignKey
 from tenure.operations.concurrent_index import IndexBuild
+from tenure.operations.drop_fill_trigger import DropFillTrigger, WatchWriters
+from tenure.operations.drop_foreign_key import DropForeignKey
+from tenure.operations.drop_unique import DropUnique
 from tenure.operations.key_index import KeyIndex, SurrogateUnique
+from tenure.operations.old_unique import OldUnique
 from tenure.operations.rescope_unique import RescopeUnique
-from tenure.operations.text import short_name
+from tenure.operations.swap_primary_key import SwapPrimaryKey
+from tenure.planner import rows
+from tenure.planner.references import Reference, composite, references
+from tenure.planner.uniques import (
+    Verdict,
+    classify,
+    deferral,
+    free_name,
+    is_surrogate,
+    leaves,
+    names_taken,
+    quoted,
+    rescope,
+    surrogate,
+)
+from tenure.planner.usages import usages
 from tenure.playbook.models import Playbook
-from tenure.playbook.rules import Keep, TableRule
-from tenure.values import Finding, Hazard, TableName
+from tenure.values import Finding, Severity, TableName
+
+__all__ = ["constrain", "contract", "is_surrogate"]
+
+
+@dataclass
+class Design:
+    """All uniques and foreign keys of the keyed tables with what becomes of them."""
+
+    verdicts: dict[str, list[Verdict]] = field(default_factory=dict)
+    rescoped: list[tuple[Verdict, RescopeUnique]] = field(default_factory=list)
+    surrogates: list[SurrogateUnique] = field(default_factory=list)
+    indexes: list[KeyIndex] = field(default_factory=list)
+    references: list[Reference] = field(default_factory=list)
 
 
 def constrain(
     playbook: Playbook, catalog: PostgresCatalog, built: RowRules, findings: list[Finding]
 ) -> Iterator[Operation]:
-    """Yield uniques first, then foreign keys, which point at them; what cannot be done goes to *findings*."""
-    tables = {name: table for name in built.rules if (table := catalog.table(name)) is not None}
-    rescoped: dict[str, set[frozenset[str]]] = {name: set() for name in tables}
-    led: set[str] = set()
-    for name, table in tables.items():
-        rule, row_rule = (playbook.postgres or {})[name], built.rules[name]
-        for index in table.indexes:
-            found = _classify(table, index, rule, row_rule, findings)
-            if found is None:
-                continue
-            columns = _rescoped_columns(index, row_rule, partition_columns(catalog, table))
-            if index.predicate is None and None not in index.columns:
-                rescoped[name].add(frozenset(column for column in columns if column != row_rule.key.name and column))
-            if index.predicate is None and row_rule.policy.unassigned != "keep_null":
-                led.add(name)
-            yield _rescope(catalog, table, index, row_rule, columns)
-    keys = [
-        (tables[name], key)
-        for name in tables
-        for key in tables[name].foreign_keys
-        if key.ref_table in tables and not key.inherited and built.key.name not in key.columns
-    ]
-    for target, columns in dict.fromkeys((key.ref_table, tuple(key.ref_columns)) for _, key in keys):
-        if frozenset(columns) not in rescoped[target]:
-            led.add(target)
-            yield _surrogate(catalog, tables[target], built.rules[target], columns)
-    for name, table in tables.items():
-        if name not in led:
-            body = f"({sql.Identifier(built.key.name).as_string(None)})"
-            index_name = short_name(table.name, built.key.name, "idx")
-            build = IndexBuild(
-                table=built.rules[name].table, name=index_name, unique=False, body=body, leaves=leaves(catalog, table)
+    """Yield uniques first, then foreign keys, which point at them; what there is to say goes to *findings*."""
+    design = _design(playbook, catalog, built)
+    findings.extend(_classes(design))
+    findings.extend(_views(catalog, built))
+    for verdict, _ in design.rescoped:
+        findings.extend(usages(catalog, verdict.table, verdict.index, built.key.name))
+    yield from (operation for _, operation in design.rescoped)
+    yield from design.surrogates
+    yield from design.indexes
+    for reference in design.references:
+        if reference.keep:
+            title = f"foreign key {reference.key.name} stays as it is: {reference.keep}"
+            remedy = f"Nothing keeps it from crossing tenants but verify; it refers to {reference.parent.display}."
+            findings.append(_say("TEN026", "info", reference.object, title, "" if reference.composite else remedy))
+        if reference.composite:
+            yield composite(catalog, built, reference)
+
+
+def contract(
+    playbook: Playbook, catalog: PostgresCatalog, built: RowRules, findings: list[Finding]
+) -> Iterator[Operation]:
+    """Yield what takes the old form away, one object at a time: foreign keys, uniques, then the fill triggers."""
+    design = _design(playbook, catalog, built)
+    fillers = list(rows.fillers(playbook, catalog, built))
+    if fillers:
+        sequences = tuple((fill["object"], DropFillTrigger(**fill).sequence) for fill in fillers)
+        yield WatchWriters(object="fill triggers", sequences=sequences)
+    held = _held(catalog, built, design)
+    for reference in design.references:
+        if not reference.keep:
+            new = composite(catalog, built, reference)
+            yield DropForeignKey(
+                object=reference.object,
+                table=new.table,
+                name=reference.key.name,
+                definition=reference.key.definition,
+                replaced_by=new.name,
+                validate_later=new.validate_later,
+                proven=reference.key.validated,
+                planned=1,
             )
-            yield KeyIndex(object=f"{name}.{index_name}", index=build, planned=1)
-    for table, key in keys:
-        yield _foreign_key(catalog, table, key, built)
-
-
-def is_surrogate(table: Table, rule: TableRule) -> bool:
-    """Return whether the primary key says nothing of the row: generated integers and uuids do not repeat per tenant."""
-    if rule.identity is not None:
-        return rule.identity == "surrogate"
-    if len(table.primary_key) != 1:
-        return False
-    column = table.column(table.primary_key[0])
-    if column is None:
-        return False
-    return column.identity or column.sequence or column.uuid_like
-
-
-def _classify(table: Table, index: Index, rule: TableRule, row_rule: RowRule, findings: list[Finding]) -> Index | None:
-    """Return an index that has to be re-scoped, or None for one that is kept, is the tenant's already, or is none."""
-    if not (index.unique or index.exclusion) or index.parent is not None:
-        return None
-    if row_rule.key.name in index.columns or not index.valid:
-        return None
-    named = [name for name in (index.name, index.constraint) if name is not None and name in rule.unique]
-    if named and isinstance(rule.unique[named[0]], Keep):
-        return None
-    if index.primary and is_surrogate(table, rule) and not named:
-        return None
-    if index.exclusion:
-        findings.append(
-            Finding(
-                id="TEN021",
-                severity="warning",
-                store="postgres",
-                object=f"{table.display}.{index.name}",
-                title=f"exclusion constraint {index.name} holds across tenants: {index.constraint_definition}",
-                count=1,
-                remedy=f"It cannot be built online. Add `{row_rule.key.name} WITH =` to it by hand in a window, "
-                f"or keep it: `unique: {{{index.name}: {{keep: REASON}}}}`.",
-            )
-        )
-        return None
-    return index
-
-
-def _replaced(rule: RowRule, partitioned_by: frozenset[str]) -> frozenset[str]:
-    """Return the columns whose place the key takes: those it came from, but for what partitions need in each unique."""
-    return frozenset(s.name for s in rule.sources if isinstance(s, ColumnSource)) - partitioned_by
-
-
-def _rescoped_columns(index: Index, rule: RowRule, partitioned_by: frozenset[str]) -> tuple[str | None, ...]:
-    """Return the columns of the new uniqueness: the key takes the place of the column it came from, else leads."""
-    replaced = _replaced(rule, partitioned_by)
-    rest = tuple(column for column in index.columns if column is None or column not in replaced)
-    return (rule.key.name, *rest)
-
-
-def partition_columns(catalog: PostgresCatalog, table: Table) -> frozenset[str]:
-    """Return the columns that a partitioned table and its partitions are divided by, on all levels."""
-    columns = set(table.partition_columns)
-    for name in table.partitions:
-        if (child := catalog.table(name)) is not None:
-            columns |= partition_columns(catalog, child)
-    return frozenset(columns)
-
-
-def _rescope(
-    catalog: PostgresCatalog, table: Table, index: Index, rule: RowRule, columns: tuple[str | None, ...]
-) -> RescopeUnique:
-    replaced = _replaced(rule, partition_columns(catalog, table))
-    kept = [part for column, part in zip(index.columns, index.parts, strict=True) if column not in replaced]
-    name = short_name(index.name, rule.key.name)
-    nullable_key = rule.policy.unassigned == "keep_null"
-    key_part = sql.Identifier(rule.key.name).as_string(None)
-    nulls = index.nulls_not_distinct
-    if nullable_key:
-        # A null key means "global": two global rows must not share a name. Where every other column is NOT NULL the
-        # index can say so itself; elsewhere null stands for the shared tenant, so that other nulls stay distinct.
-        others_not_null = all(
-            column is not None and (found := table.column(column)) is not None and not found.nullable
-            for column in columns[1:]
-        )
-        if others_not_null and catalog.server_version >= 150000:
-            nulls = True
+    for verdict, operation in design.rescoped:
+        reason = held.get((verdict.table.display, verdict.index.name)) or _immovable(verdict, operation)
+        if reason:
+            title = f"{verdict.index.name} stays global: {reason}"
+            remedy = f"Remove the reason, or say so: `unique: {{{verdict.index.name}: {{keep: REASON}}}}`."
+            findings.append(_say("TEN027", "warning", verdict.object, title, remedy))
         else:
-            shared = sql.Literal(rule.key.shared).as_string(None)
-            key_part = f"(coalesce({key_part}, {shared}::{rule.key.type}))"
-    body = f"USING {index.method} ({', '.join([key_part, *kept])})"
+            yield _drop(catalog, verdict, operation)
+    for fill in fillers:
+        yield DropFillTrigger(**fill)
+
+
+def _design(playbook: Playbook, catalog: PostgresCatalog, built: RowRules) -> Design:
+    """Work out what becomes of each unique and foreign key. Names are given out in the same order every time."""
+    design, taken = Design(), names_taken(catalog)
+    targets: dict[str, set[frozenset[str]]] = {name: set() for name in built.rules}
+    led: set[str] = set()
+    key = built.key.name
+    for name, rule in built.rules.items():
+        table = catalog.table(name)
+        assert table is not None, name
+        design.verdicts[name] = list(classify(catalog, table, (playbook.postgres or {})[name], rule))
+        for verdict in design.verdicts[name]:
+            if verdict.group != "rescope":
+                continue
+            operation = rescope(catalog, verdict, rule, taken)
+            design.rescoped.append((verdict, operation))
+            index = verdict.index
+            if verdict.table is table and index.predicate is None and rule.policy.unassigned != "keep_null":
+                led.add(name)
+                if None not in index.columns and not index.deferrable:
+                    targets[name].add(frozenset(operation.columns) - {key})
+    design.references = list(references(catalog, built))
+    wanted = [(r.parent, r.key.ref_columns) for r in design.references if r.composite]
+    for parent, columns in {(parent.display, columns): (parent, columns) for parent, columns in wanted}.values():
+        if frozenset(columns) not in targets[parent.display]:
+            made = surrogate(catalog, parent, built.rules[parent.display], columns, taken)
+            led.add(parent.display)
+            if made is not None:
+                design.surrogates.append(made)
+    for name, rule in built.rules.items():
+        table = catalog.table(name)
+        assert table is not None, name
+        if name not in led and not any(index.valid and index.columns[:1] == (key,) for index in table.indexes):
+            build = IndexBuild(
+                table=rule.table,
+                name=free_name(taken, table.schema_name, table.name, key, "idx"),
+                unique=False,
+                body=f"({quoted(key)})",
+                leaves=leaves(catalog, table),
+            )
+            design.indexes.append(KeyIndex(object=f"{name}.{build.name}", index=build, planned=1))
+    return design
+
+
+def _held(catalog: PostgresCatalog, built: RowRules, design: Design) -> dict[tuple[str, str], str]:
+    """Return the old uniques that foreign keys still need, with who needs them."""
+    held: dict[tuple[str, str], str] = {}
+    for reference in design.references:
+        if reference.keep and reference.key.ref_index is not None:
+            held[(reference.parent.display, reference.key.ref_index)] = f"foreign key {reference.object} needs it"
+    for name in built.rules:
+        for table, key in catalog.referencing(name):
+            if _top(catalog, table.display) not in built.rules and key.ref_index is not None and not key.inherited:
+                held[(name, key.ref_index)] = f"foreign key {key.name} of {table.display}, which has no key, needs it"
+    return held
+
+
+def _top(catalog: PostgresCatalog, name: str) -> str:
+    table = catalog.table(name)
+    return name if table is None or table.partition_of is None else _top(catalog, table.partition_of)
+
+
+def _immovable(verdict: Verdict, operation: RescopeUnique) -> str:
+    """Return why an old unique cannot be dropped in good order, or nothing."""
+    index, table = verdict.index, verdict.table
+    if index.primary and operation.index.leaves:
+        return "Postgres cannot make an index of a partitioned table its primary key; swap it by hand in a window"
+    replicated = (index.primary and bool(table.publications)) or index.replica_identity
+    if replicated and (operation.null_keys or index.predicate is not None or index.deferrable):
+        return "logical replication knows rows by it, and the per-tenant form cannot stand in"
+    return ""
+
+
+def _drop(catalog: PostgresCatalog, verdict: Verdict, operation: RescopeUnique) -> Operation:
+    """Return what drops an old unique, or swaps a primary key for its per-tenant form."""
+    index, table = verdict.index, verdict.table
+    body = f"USING {index.method} ({', '.join(index.parts)})"
     if index.include:
-        body += f" INCLUDE ({', '.join(sql.Identifier(column).as_string(None) for column in index.include)})"
-    if nulls:
+        body += f" INCLUDE ({', '.join(quoted(column) for column in index.include)})"
+    if index.nulls_not_distinct:
         body += " NULLS NOT DISTINCT"
     if index.predicate is not None:
         body += f" WHERE {index.predicate}"
-    deferral = ""
-    if index.deferrable:
-        deferral = "DEFERRABLE INITIALLY DEFERRED" if index.initially_deferred else "DEFERRABLE"
-    parts = leaves(catalog, table)
-    return RescopeUnique(
-        object=f"{table.display}.{index.name}",
-        index=IndexBuild(table=rule.table, name=name, unique=True, body=body, leaves=parts),
-        replaces=index.constraint or index.name,
+    expressions = iter(index.expressions)
+    old = OldUnique(
+        index=IndexBuild(
+            table=TableName(schema_name=table.schema_name, name=table.name),
+            name=index.name,
+            unique=True,
+            body=body,
+            leaves=leaves(catalog, table),
+        ),
+        constraint=index.constraint,
+        primary=index.primary,
         definition=index.constraint_definition or index.definition,
-        as_constraint=index.constraint is not None and not parts and not key_part.startswith("("),
-        deferral=deferral,
+        values=tuple(quoted(column) if column is not None else f"({next(expressions)})" for column in index.columns),
+        predicate=index.predicate,
+        nulls_not_distinct=index.nulls_not_distinct,
+        deferral=deferral(index),
+    )
+    # A null key is allowed in no primary key: there the per-tenant index alone takes the old key's place.
+    if index.primary and not operation.null_keys:
+        return SwapPrimaryKey(
+            object=verdict.object, old=old, new=operation.index.name, new_body=operation.index.body, planned=1
+        )
+    return DropUnique(
+        object=verdict.object,
+        old=old,
+        replaced_by=operation.index.name,
+        replica_identity=index.replica_identity,
         planned=1,
     )
 
 
-def _surrogate(catalog: PostgresCatalog, table: Table, rule: RowRule, columns: tuple[str, ...]) -> SurrogateUnique:
-    name = short_name(table.name, rule.key.name, *columns, "key")
-    body = sql.SQL("({})").format(sql.SQL(", ").join(map(sql.Identifier, (rule.key.name, *columns)))).as_string(None)
-    index = IndexBuild(table=rule.table, name=name, unique=True, body=body, leaves=leaves(catalog, table))
-    return SurrogateUnique(object=f"{table.display}.{name}", index=index, planned=1)
+def _classes(design: Design) -> Iterator[Finding]:
+    """Yield the class of every unique that is not re-scoped: those that are show as operations."""
+    for verdicts in design.verdicts.values():
+        for verdict in verdicts:
+            what = f"unique {verdict.index.name}"
+            if verdict.group in ("keep", "surrogate"):
+                yield _say("TEN022", "info", verdict.object, f"{what} is kept ({verdict.group}): {verdict.reason}")
+            elif verdict.group == "exclusion":
+                yield _say(
+                    "TEN021",
+                    "warning",
+                    verdict.object,
+                    f"exclusion constraint {verdict.index.name} holds across tenants and {verdict.reason}: "
+                    f"{verdict.index.constraint_definition}",
+                    "Add the key WITH = to it by hand in a window, or keep it: "
+                    f"`unique: {{{verdict.index.name}: {{keep: REASON}}}}`.",
+                )
 
 
-def _foreign_key(catalog: PostgresCatalog, table: Table, key: ForeignKey, built: RowRules) -> CompositeForeignKey:
-    parent = catalog.table(key.ref_table)
-    assert parent is not None
-    tenant = built.key.name
-    actions = []
-    for event, action in (("UPDATE", key.on_update), ("DELETE", key.on_delete)):
-        if action == "NO ACTION":
-            continue
-        if event == "DELETE" and action in ("SET NULL", "SET DEFAULT"):
-            # Without a column list it would take the tenant key away too; the list is known since Postgres 15.
-            columns = ", ".join(sql.Identifier(c).as_string(None) for c in key.set_columns or key.columns)
-            action = f"{action} ({columns})"
-        actions.append(f"ON {event} {action}")
-    if key.deferrable:
-        actions.append("DEFERRABLE INITIALLY DEFERRED" if key.initially_deferred else "DEFERRABLE")
-    online = table.kind != "partitioned" or catalog.server_version >= 180000
-    hazards = (Hazard.TABLE_SCAN,) if online else (Hazard.TABLE_SCAN, Hazard.ACCESS_EXCLUSIVE)
-    return CompositeForeignKey(
-        object=f"{table.display}.{key.name}",
-        table=TableName(schema_name=table.schema_name, name=table.name),
-        name=short_name(key.name, tenant),
-        replaces=key.name,
-        columns=(tenant, *key.columns),
-        references=TableName(schema_name=parent.schema_name, name=parent.name),
-        ref_columns=(tenant, *key.ref_columns),
-        actions=" ".join(actions),
-        validate_later=online,
-        hazards=hazards,
-        planned=1,
-    )
+def _views(catalog: PostgresCatalog, built: RowRules) -> Iterator[Finding]:
+    """Yield the uniques of materialized views over keyed tables that hold across tenants."""
+    for view in catalog.views:
+        if view.materialized and any(name in built.rules for name in view.depends_on):
+            for index in view.indexes:
+                if index.unique and built.key.name not in index.columns:
+                    yield _say(
+                        "TEN024",
+                        "warning",
+                        f"{view.display}.{index.name}",
+                        f"unique {index.name} of a materialized view has no {built.key.name}: "
+                        "a refresh fails once two tenants share a key",
+                        f"Give the view the column {built.key.name}, and the index too, before contract.",
+                    )
 
 
-def leaves(catalog: PostgresCatalog, table: Table) -> tuple[TableName, ...]:
-    """Return the leaves of a partitioned table, nothing for an ordinary one."""
-    if table.kind != "partitioned":
-        return ()
-    found: list[TableName] = []
-    for name in table.partitions:
-        child = catalog.table(name)
-        if child is not None:
-            nested = leaves(catalog, child)
-            found.extend(nested or [TableName(schema_name=child.schema_name, name=child.name)])
-    return tuple(found)
+def _say(id_: str, severity: Severity, object_: str, title: str, remedy: str = "") -> Finding:
+    return Finding(id=id_, severity=severity, store="postgres", object=object_, title=title, count=1, remedy=remedy)

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from tenure.attribution.build import RowRules, mapping_name
 from tenure.attribution.spec import ColumnSource, MappingSource, ParentSource, RowRule, SqlSource
@@ -31,23 +32,29 @@ def expand(playbook: Playbook, catalog: PostgresCatalog, built: RowRules) -> Ite
         if not rule.key_exists:
             constant = _constant(rule, aliases)
             yield AddKey(object=rule.table.display, table=rule.table, key=rule.key, constant=constant, planned=1)
-    settings = tuple(sorted((playbook.connections.postgres.settings or {}).items()))
-    for rule in built.rules.values():
-        blind = any(table.row_security_active for table in _looked_at(catalog, rule))
-        yield FillTrigger(
-            object=rule.table.display,
-            rule=rule,
-            follows=_follows(_table(catalog, rule), rule),
-            waits_for=_waits_for(rule, built),
-            sentinels=not key_foreign_keys(_table(catalog, rule), rule.key.name),
-            settings=settings if blind else (),
-            planned=1,
-        )
+    for fill in fillers(playbook, catalog, built):
+        yield FillTrigger(**fill)
     for rule in built.rules.values():
         column = _table(catalog, rule).column(rule.key.name)
         default = column.default if column is not None else None
         if default is not None or _constant(rule, aliases) is not None:
             yield DropKeyDefault(object=rule.table.display, table=rule.table, key=rule.key, default=default, planned=1)
+
+
+def fillers(playbook: Playbook, catalog: PostgresCatalog, built: RowRules) -> Iterator[dict[str, Any]]:
+    """Yield what each table's fill trigger is made of: expand creates them, contract drops them."""
+    settings = tuple(sorted((playbook.connections.postgres.settings or {}).items()))
+    for rule in built.rules.values():
+        blind = any(table.row_security_active for table in _looked_at(catalog, rule))
+        yield {
+            "object": rule.table.display,
+            "rule": rule,
+            "follows": _follows(_table(catalog, rule), rule),
+            "waits_for": _waits_for(rule, built),
+            "sentinels": not key_foreign_keys(_table(catalog, rule), rule.key.name),
+            "settings": settings if blind else (),
+            "planned": 1,
+        }
 
 
 def backfill(catalog: PostgresCatalog, built: RowRules) -> Iterator[Operation]:

@@ -1,0 +1,112 @@
+"""Makes the per-tenant form of a natural primary key the primary key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from psycopg import Connection, errors, sql
+
+from tenure.attribution.rows import raw, table_sql
+from tenure.operations.base import Operation
+from tenure.operations.drop_unique import depended_on
+from tenure.operations.old_unique import OldUnique
+from tenure.operations.text import as_texts, short_name
+from tenure.values import Finding, Hazard, Outcome, Phase, Store
+
+if TYPE_CHECKING:
+    from tenure.runner.context import Context
+
+
+class SwapPrimaryKey(Operation):
+    """Drops the old primary key and makes `new`, the unique index built in constrain, the primary key, at once.
+
+    Composite foreign keys that hang on the index stay on it. Foreign keys to the old key have to be gone before.
+    """
+
+    kind: ClassVar[str] = "swap_primary_key"
+    phase: ClassVar[Phase] = Phase.CONTRACT
+    store: ClassVar[Store] = "postgres"
+
+    old: OldUnique
+    new: str
+    new_body: str
+    lock: str = "ACCESS EXCLUSIVE, milliseconds"
+    hazards: tuple[Hazard, ...] = (Hazard.ACCESS_EXCLUSIVE, Hazard.IRREVERSIBLE, Hazard.BREAKS_ON_CONFLICT)
+
+    def describe(self) -> str:
+        """Return one line."""
+        return f"primary key of {self.old.index.table.display}: {self.new} in place of {self.old.constraint}"
+
+    def statements(self) -> tuple[str, ...]:
+        """Return the swap, one transaction."""
+        return as_texts(self._swap())
+
+    def _swap(self) -> list[sql.Composed]:
+        table, name = table_sql(self.old.index.table), sql.Identifier(self.new)
+        promote = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} PRIMARY KEY USING INDEX {}").format(table, name, name)
+        return [self.old.drop(), promote]
+
+    def apply(self, ctx: Context) -> Outcome:
+        """Swap them in one transaction, unless they are. Errors: RefusedError when something depends on the old key."""
+        if not self.old.exists(ctx):
+            return Outcome(planned=1, changed=0, note="swapped already")
+        before = {"definition": self.old.definition, "constraint": self.old.constraint}
+        ctx.ledger.journal(self.id, "postgres", self.object, [({"primary_key": self.old.index.name}, before, self.new)])
+        try:
+            ctx.postgres.ddl(self._swap(), notify=lambda text: ctx.reporter.note(self.id, text))
+        except errors.DependentObjectsStillExist as error:
+            raise depended_on(self.describe(), error) from error
+        return Outcome(planned=1, changed=1)
+
+    def losses(self, ctx: Context) -> Iterable[Finding]:
+        """Return the keys that several rows share by now: they forbid the way back."""
+        return [] if self.old.exists(ctx) else self.old.losses(ctx, self.object)
+
+    def undo(self, ctx: Context) -> Outcome:
+        """Build the old key and a bare form of the new one beside, then swap; foreign keys on it move to the bare form.
+
+        Errors: OperationFailedError when rows share a key by now.
+        """
+        if self.old.exists(ctx):
+            return Outcome(note="still there")
+        table = self.old.index.table
+        bare = self.old.index.model_copy(update={"name": short_name(self.new, "tenure_bare"), "body": self.new_body})
+        self.old.index.build(ctx, self.id, self.object)
+        bare.build(ctx, self.id, self.object)
+        with ctx.postgres.connection() as connection:
+            hanging = self._hanging(connection)
+        drops = [
+            sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(raw(owner), sql.Identifier(name))
+            for owner, name, _ in hanging
+        ]
+        adds = [
+            sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {} NOT VALID").format(
+                raw(owner), sql.Identifier(name), raw(definition)
+            )
+            for owner, name, definition in hanging
+        ]
+        swap = [
+            sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(table_sql(table), sql.Identifier(self.new)),
+            sql.SQL("ALTER INDEX {} RENAME TO {}").format(
+                sql.Identifier(table.schema_name, bare.name), sql.Identifier(self.new)
+            ),
+            self.old.attach(),
+        ]
+        notify = lambda text: ctx.reporter.note(self.id, text)  # noqa: E731
+        ctx.postgres.ddl([*drops, *swap, *adds], notify=notify)
+        for owner, name, _ in hanging:
+            validate = sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}").format(raw(owner), sql.Identifier(name))
+            ctx.postgres.ddl([validate], notify=notify)
+        return Outcome(planned=1, changed=1)
+
+    def _hanging(self, connection: Connection[Any]) -> list[tuple[str, str, str]]:
+        """Return the foreign keys that hang on the new key: table (quoted), name, definition."""
+        rows = connection.execute(
+            "SELECT format('%%I.%%I', n.nspname, c.relname), k.conname, "
+            "regexp_replace(pg_get_constraintdef(k.oid), ' NOT VALID$', '') "
+            "FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
+            "WHERE k.contype = 'f' AND k.conindid = to_regclass(%s) AND k.conparentid = 0",
+            (sql.Identifier(self.old.index.table.schema_name, self.new).as_string(None),),
+        ).fetchall()
+        return [(str(owner), str(name), str(definition)) for owner, name, definition in rows]
