@@ -153,6 +153,12 @@ class Session:
 
         return verify(self)
 
+    def guard(self) -> Report:
+        """Return whether anything unclassified, untagged, nullable or globally unique has appeared."""
+        from tenure.checks.guard import guard
+
+        return guard(self)
+
     def apply(
         self,
         through: Phase = LAST_BEFORE_GATE,

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("tenure.cli.control:resume", "Let a paused run go on."),
     "limit": ("tenure.cli.control:limit", "Set a limit of a run: NAME=VALUE."),
     "verify": ("tenure.cli.verify:verify", "Prove that every item has its tenant, in all stores."),
+    "guard": ("tenure.cli.guard:guard", "The CI gate: fail when something without a tenant has appeared."),
     "contract": ("tenure.cli.contract:contract", "Drop what was replaced; the last step, behind a gate."),
     "rollback": ("tenure.cli.rollback:rollback", "Take a run back, or say what forbids it."),
     "migrations": ("tenure.cli.migrations:migrations", "Run the versioned SQL files of a folder."),
