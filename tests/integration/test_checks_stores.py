@@ -12,7 +12,7 @@ from checks_support import Application, errors, of, red
 from neo4j import Driver, GraphDatabase
 from qdrant_client import QdrantClient, models
 
-GRAPH = {
+GRAPH: dict[str, Any] = {
     "nodes": {
         "File": {"identity": "name", "tenant": {"postgres": "files.name"}},
         "Part": {"identity": "id", "tenant": {"postgres": "parts.id"}},
@@ -20,7 +20,7 @@ GRAPH = {
     },
     "relationships": {"HAS": {"tenant": "ends"}, "TAGGED": {"tenant": "ends"}},
 }
-POINTS = {"parts": {"tenant": {"first": [{"postgres": "parts.id"}, {"payload": "owner"}]}}}
+POINTS: dict[str, Any] = {"parts": {"tenant": {"first": [{"postgres": "parts.id"}, {"payload": "owner"}]}}}
 
 
 class Stores:
@@ -226,3 +226,26 @@ def test_drift_of_before_is_reported_as_such_and_does_not_make_verify_red(stores
     }
     assert all("unchanged" in f.title for f in report.findings if f.id == "TEN505")
     assert not errors(report)
+
+
+def test_items_quarantined_for_a_key_they_had_are_not_taken_for_releasable(stores: Stores) -> None:
+    nodes = {**GRAPH["nodes"], "Part": {**GRAPH["nodes"]["Part"], "conflict": "quarantine"}}
+    stores.app.stores = {
+        "neo4j": {**GRAPH, "nodes": nodes},
+        "qdrant": {"parts": {**POINTS["parts"], "conflict": "quarantine"}},
+    }
+    stores.cypher("MATCH (p:Part {id: 50}) SET p.project_id = 'a'")
+    stores.point(50, {"project_id": "a"})
+    report = stores.app.apply()
+    assert report.strict(), report.findings
+    rows = {row.tenant: row for row in report.matrix}
+    assert (rows["(quarantine)"].neo4j["Part"], rows["(quarantine)"].qdrant["parts"]) == (1, 1)
+    # Put aside by nobody, and its row knows its tenant: that one can be released.
+    stores.cypher("MATCH (p:Part {id: 49}) SET p.project_id = '__quarantine__'")
+    stores.point(49, {"project_id": "__quarantine__"})
+    report = stores.app.verify()
+    assert red(report) == {"TEN502"}
+    assert {(f.object, f.severity, f.count) for f in report.findings if f.id == "TEN502"} == {
+        ("Part", "warning", 1),
+        ("parts", "warning", 1),
+    }

@@ -40,7 +40,11 @@ class Correctness(Named):
         texts = {
             WRONG: ("error", "items have a key that differs from what their sources say", _WRONG),
             RELEASABLE: ("warning", "items carry a sentinel although their sources know a tenant by now", _RELEASABLE),
-            APPLICATION: ("info", "keys were set by the application; no source knows the items", ""),
+            APPLICATION: (
+                "info",
+                "keys were set by the application: no source knows the items, or the playbook keeps them",
+                "",
+            ),
         }
         for kind, (severity, title, remedy) in texts.items():
             if kind in kinds:

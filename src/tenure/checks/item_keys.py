@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from psycopg import sql
+
 from tenure.attribution.graph import NodeSpec, RelationshipSpec
 from tenure.attribution.graph_bins import node_item, relationship_item
 from tenure.attribution.graph_decide import CHUNK, Attributor
@@ -25,6 +27,7 @@ from tenure.checks.links import Link, links
 from tenure.checks.row_bins import QUARANTINE, SHARED, UNASSIGNED
 from tenure.checks.row_differences import APPLICATION, RELEASABLE, WRONG
 from tenure.checks.row_keys import Keys
+from tenure.ledger.ledger import dumps
 from tenure.stores.qdrant import Point
 
 CROSSED = "crossed"
@@ -145,6 +148,7 @@ def _compare(
     keys = found.keys
     view.lookups.values(item.present for item in items if isinstance(item.present, str | int | float))
     open_differences: list[tuple[int, str, dict[str, object]]] = []
+    releasable: list[dict[str, object]] = []
     for index, (item, one) in enumerate(zip(items, decided, strict=True)):
         keys.total += 1
         if one.tenants:
@@ -177,11 +181,15 @@ def _compare(
             continue
         if sentinel:
             if derived is not None and derived not in (view.key.quarantine, view.key.shared):
-                found.differs(RELEASABLE, sample)
-        elif one.decision.bin == "unassigned":
+                releasable.append(sample)
+        elif one.decision.bin == "unassigned" or rule.policy.existing == "keep":
             found.differs(APPLICATION, sample)
         else:
             open_differences.append((index, present, sample))
+    put_aside = _put_aside(view, [sample["item"] for sample in releasable])
+    for sample in releasable:
+        if dumps(sample["item"]) not in put_aside:
+            found.differs(RELEASABLE, sample)
     if not open_differences:
         return
     said = view.lookups.rows(link.rows, [values[index] for index, _, _ in open_differences]) if link is not None else {}
@@ -192,6 +200,17 @@ def _compare(
         disagrees = row is not None and row.says in (Says.TENANT, Says.QUARANTINED) and row.value != present
         if not disagrees:
             found.differs(kind, sample)
+
+
+def _put_aside(view: View, names: Sequence[object]) -> set[str]:
+    """Return which items are quarantined because of a key that they had before: without it nothing is to be seen."""
+    if not names:
+        return set()
+    query = sql.SQL(
+        "SELECT item FROM tenure.quarantine WHERE item = ANY({}::jsonb[]) AND released_to IS NULL "
+        "AND reason LIKE 'the existing key%'"
+    ).format(sql.Literal([dumps(name) for name in names]))
+    return {dumps(item) for (item,) in view.query(query)}
 
 
 def _answer(view: View, present: Any, raw: Any) -> Answer:
