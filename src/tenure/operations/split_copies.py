@@ -45,12 +45,14 @@ class Copies:
         self._journal(
             ({"copy": node.identity, "tenant": t, "home": node.home}, None, {"created": True}) for t in missing
         )
-        labels = self._ctx.neo4j.read(
+        found = self._ctx.neo4j.read(
             f"MATCH {self._node('n', '$home')} RETURN labels(n) AS labels, "
             f"[{', '.join(f'n.{quote(name)}' for name in self._spec.stale)}] AS stale",
             **self._parameters(node.identity, node.home),
-        )[0]
-        every = "".join(f":{quote(label)}" for label in labels["labels"])
+        )
+        if not found:
+            return 0  # begun by an earlier attempt, and deleted since
+        every = "".join(f":{quote(label)}" for label in found[0]["labels"])
         dropped = "".join(f", c.{quote(name)} = null" for name in self._spec.stale)
         for tenant in missing:
             self._ctx.neo4j.write(
@@ -60,7 +62,7 @@ class Copies:
                 **self._parameters(node.identity, node.home, tenant),
             )
         moved = sum(self._move(node.identity, node.home, tenant, only=True) for tenant in node.others)
-        self._drop_stale(node, labels["stale"])
+        self._drop_stale(node, found[0]["stale"])
         return moved
 
     def merge(self, identity: Any, tenant: str, home: str) -> bool:

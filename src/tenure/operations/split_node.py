@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tenure.attribution.graph import GraphSpec, NodeSpec
@@ -93,11 +94,15 @@ class SplitNode(Operation):
         if find_index(ctx.neo4j, "NODE", self.object, (spec.identity,)) is None:
             ctx.neo4j.schema(self._create_index())
         copies = Copies(ctx, self, key, spec)
-        nodes = moved = 0
-        for node in self._shared(ctx):
+        moved, split = 0, set()
+        # Those that were begun first: their neighbours may have moved already, so that they look like one tenant's.
+        for node in chain(self._begun(ctx), self._shared(ctx)):
             ctx.signal.check(self.id)
-            moved += copies.split(node)
-            nodes += 1
+            count = copies.split(node)
+            moved += count
+            if count:
+                split.add(node.identity)
+        nodes = len(split)
         left = sum(1 for _ in self._shared(ctx))
         if left:
             raise OperationFailedError(
@@ -153,6 +158,13 @@ class SplitNode(Operation):
             if decided.tenants and identity is not None and node.present is not None:
                 home = str(node.present)
                 yield Shared(identity, home, tuple(tenant for tenant in decided.tenants if tenant != home))
+
+    def _begun(self, ctx: Context) -> list[Shared]:
+        """Return the nodes that an earlier attempt began to split, with the tenants that it made copies for."""
+        found: dict[tuple[Any, str], list[str]] = defaultdict(list)
+        for identity, tenant, home in self._made(ctx):
+            found[identity, home].append(tenant)
+        return [Shared(identity, home, tuple(sorted(tenants))) for (identity, home), tenants in found.items()]
 
     def _made(self, ctx: Context) -> Iterator[tuple[Any, str, str]]:
         """Yield the copies that the journal says tenure made: identity, tenant, home."""
