@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import psycopg
@@ -18,6 +18,8 @@ from tenure.masking import mask_secrets
 # 3 s keeps the queue behind a waiting ACCESS EXCLUSIVE short; with back-off the attempts span some minutes.
 LOCK_TIMEOUT_MS = 3000
 LOCK_ATTEMPTS = 30
+# How soon a server notices that a client which waits for a statement is gone.
+NOTICE_MS = 2000
 RETRYABLE = (errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure)
 
 Statement = sql.SQL | sql.Composed
@@ -172,6 +174,10 @@ class PostgresStore:
                 connection.execute("SELECT set_config(%s, %s, false)", (name, value))
             # Statements are composed for these; a role's own defaults must not change what they mean.
             connection.execute("SET standard_conforming_strings = on; SET TimeZone = 'UTC'; SET DateStyle = ISO")
+            # Statements of a process that was killed end soon too, with their locks. Servers on systems that cannot
+            # notice refuse any value, and the setting came with Postgres 14: there they run to their end.
+            with suppress(errors.InvalidParameterValue, errors.UndefinedObject):
+                connection.execute(sql.SQL("SET client_connection_check_interval = {}").format(NOTICE_MS))
         except psycopg.Error as error:
             raise StoreError(
                 store="postgres",
