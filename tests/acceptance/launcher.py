@@ -1,15 +1,17 @@
-"""Starts the `tenure` command with smaller batches or a shorter lease, so that small data has many places to be killed.
+"""Starts the `tenure` command with smaller batches, a shorter lease, or a witness of what it asks stores to write.
 
 ``python launcher.py apply -f ...``: TEST_SMALL_BATCHES=1 cuts ranges, pages and windows to a few dozen items,
-TEST_LEASE_SECONDS shortens the lease. Nothing else is different from the installed command.
+TEST_LEASE_SECONDS shortens the lease, and TEST_WRITES names a file that gets a line for every batch of keys before it
+is sent to Neo4j or Qdrant, killed or not. Nothing else is different from the installed command.
 """
 
 from __future__ import annotations
 
 import importlib
+import json
 import os
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
 
 SMALL = {
     "tenure.operations.backfill_rows": {"RANGE_PAGES": 4, "FEW_ROWS": 40, "PASSES": 4, "SWEEP_ROWS": 50},
@@ -19,7 +21,7 @@ SMALL = {
 }
 
 
-def _set(module: str, values: Mapping[str, float]) -> None:
+def _set(module: str, values: Mapping[str, Any]) -> None:
     found = importlib.import_module(module)
     for name, value in values.items():
         if not hasattr(found, name):
@@ -27,18 +29,47 @@ def _set(module: str, values: Mapping[str, float]) -> None:
         setattr(found, name, value)
 
 
-def main() -> None:
-    """Change the constants, then be the command."""
+def _witness(path: str) -> None:
+    """Note every (item, key) that is about to be written, at the last place that knows both."""
+    from tenure.operations.graph_keys import Change, KeyWriter
+
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    def note(store: str, key: Any, items: Sequence[Any]) -> None:
+        # A line of its own from the start: the one before may have been cut off by a kill.
+        os.write(file, ("\n" + json.dumps([store, key, [str(item) for item in items]])).encode())
+
+    write = KeyWriter.write
+    set_tenant = importlib.import_module("tenure.operations.payload_writes").set_tenant
+
+    def write_keys(self: KeyWriter, changes: Sequence[Change]) -> int:
+        for after in {change.after for change in changes}:
+            note("neo4j", after, [change.element for change in changes if change.after == after])
+        return write(self, changes)
+
+    def write_payload(name: str, tenant: Any, ids: Sequence[Any], *rest: Any, **more: Any) -> Any:
+        note("qdrant", tenant, ids)
+        return set_tenant(name, tenant, ids, *rest, **more)
+
+    KeyWriter.write = write_keys  # type: ignore[method-assign]
+    _set("tenure.operations.payload_writes", {"set_tenant": write_payload})
+
+
+def main() -> NoReturn:
+    """Change what is asked for, then be the command."""
     if os.environ.get("TEST_SMALL_BATCHES"):
         for module, values in SMALL.items():
             _set(module, values)
     lease = os.environ.get("TEST_LEASE_SECONDS")
     if lease:
         _set("tenure.runner.lease", {"LEASE_SECONDS": float(lease)})
+    writes = os.environ.get("TEST_WRITES")
+    if writes:
+        _witness(writes)
     from tenure.cli.main import main as command
 
     command()
 
 
 if __name__ == "__main__":
-    sys.exit(main())  # type: ignore[func-returns-value]
+    main()
