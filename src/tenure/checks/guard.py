@@ -1,4 +1,4 @@
-"""`tenure guard`: whether anything has appeared since that would undo the work; fast enough for every CI run."""
+"""`tenure guard`: whether anything has appeared since that would undo the work; no key is derived again for it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tenure.checks.base import Check, Named, Report, View
+from tenure.checks.complete import Completeness
 from tenure.checks.inspect import found_by, ordered
 from tenure.checks.item_uniqueness import ItemUniqueness
 from tenure.checks.uniqueness import Uniqueness
@@ -55,9 +56,16 @@ class KeysMandatory(Named):
                 )
 
 
-CHECKS: tuple[Check, ...] = (Classified(), KeysMandatory(), Uniqueness(), ItemUniqueness(), Writers())
+CHECKS: tuple[Check, ...] = (
+    Classified(),
+    KeysMandatory(),
+    Completeness(),
+    Uniqueness(),
+    ItemUniqueness(),
+    Writers(),
+)
 
 
 def guard(session: Session) -> Report:
-    """Return what is unclassified, untagged, nullable or globally unique now. Reads no item but untagged ones."""
+    """Return what is unclassified, untagged, nullable or globally unique now."""
     return Report(findings=ordered(found_by(CHECKS, bare_view(session, "keys"))))
