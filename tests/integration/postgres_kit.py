@@ -11,9 +11,11 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from tenure.attribution.build import row_rules
 from tenure.catalog.postgres import PostgresCatalog
 from tenure.operations.base import Operation
 from tenure.planner import Plan
+from tenure.planner.constraints import contract
 from tenure.playbook import load_playbook
 from tenure.runner.context import StopSignal
 from tenure.runner.runner import Runner, RunResult
@@ -40,6 +42,12 @@ class Application:
         """The plan; fails the test when it has errors, since then it has no operations."""
         plan = self.session.plan()
         assert not plan.errors, [f"{finding.object}: {finding.title}" for finding in plan.errors]
+        if not any(operation.kind == "watch_writers" for operation in plan.operations):
+            playbook, catalog = self.session.playbook, self.session.planning_catalog().postgres
+            findings = list(plan.findings)
+            added = tuple(contract(playbook, catalog, row_rules(playbook, catalog), findings))
+            operations = (*plan.operations, *added)
+            plan = plan.model_copy(update={"operations": operations, "findings": tuple(findings)})
         return plan
 
     def finding(self, id_: str) -> list[str]:

@@ -23,6 +23,7 @@ from tenure.planner.uniques import (
     classify,
     deferral,
     free_name,
+    index_body,
     is_surrogate,
     leaves,
     names_taken,
@@ -179,20 +180,13 @@ def _immovable(verdict: Verdict, operation: RescopeUnique) -> str:
 def _drop(catalog: PostgresCatalog, verdict: Verdict, operation: RescopeUnique) -> Operation:
     """Return what drops an old unique, or swaps a primary key for its per-tenant form."""
     index, table = verdict.index, verdict.table
-    body = f"USING {index.method} ({', '.join(index.parts)})"
-    if index.include:
-        body += f" INCLUDE ({', '.join(quoted(column) for column in index.include)})"
-    if index.nulls_not_distinct:
-        body += " NULLS NOT DISTINCT"
-    if index.predicate is not None:
-        body += f" WHERE {index.predicate}"
     expressions = iter(index.expressions)
     old = OldUnique(
         index=IndexBuild(
             table=TableName(schema_name=table.schema_name, name=table.name),
             name=index.name,
             unique=True,
-            body=body,
+            body=index_body(index, index.parts, index.nulls_not_distinct),
             leaves=leaves(catalog, table),
         ),
         constraint=index.constraint,

@@ -82,15 +82,6 @@ def rescope(catalog: PostgresCatalog, verdict: Verdict, rule: RowRule, taken: se
     rest = [(c, p) for c, p in zip(index.columns, index.parts, strict=True) if c not in replaced]
     key_part, nulls = _key_part(catalog, table, index, rule, [column for column, _ in rest])
     parts = (key_part, *(part for _, part in rest))
-    body = f"USING {index.method} ({', '.join(parts)})"
-    if index.include:
-        body += f" INCLUDE ({', '.join(quoted(column) for column in index.include)})"
-    if nulls:
-        body += " NULLS NOT DISTINCT"
-    if index.options:
-        body += f" WITH ({', '.join(_option(option) for option in index.options)})"
-    if index.predicate is not None:
-        body += f" WHERE {index.predicate}"
     there = _equivalent(table, index, key, parts, nulls)
     whole = leaves(catalog, table)
     # A primary key of the new form is made of a bare index at contract; until then a constraint would be in its way.
@@ -99,7 +90,7 @@ def rescope(catalog: PostgresCatalog, verdict: Verdict, rule: RowRule, taken: se
         table=TableName(schema_name=table.schema_name, name=table.name),
         name=there.name if there is not None else free_name(taken, table.schema_name, index.name, key),
         unique=True,
-        body=body,
+        body=index_body(index, parts, nulls),
         leaves=whole,
     )
     return RescopeUnique(
@@ -114,6 +105,20 @@ def rescope(catalog: PostgresCatalog, verdict: Verdict, rule: RowRule, taken: se
         null_keys=rule.policy.unassigned == "keep_null",
         planned=1,
     )
+
+
+def index_body(index: Index, parts: tuple[str, ...], nulls_not_distinct: bool) -> str:
+    """Return all that follows the table's name in CREATE INDEX for an index like *index* on *parts*."""
+    body = f"USING {index.method} ({', '.join(parts)})"
+    if index.include:
+        body += f" INCLUDE ({', '.join(quoted(column) for column in index.include)})"
+    if nulls_not_distinct:
+        body += " NULLS NOT DISTINCT"
+    if index.options:
+        body += f" WITH ({', '.join(_option(option) for option in index.options)})"
+    if index.predicate is not None:
+        body += f" WHERE {index.predicate}"
+    return body
 
 
 def surrogate(

@@ -1,0 +1,385 @@
+"""Uniqueness and foreign keys of every form: what constrain builds, what contract drops, and the way back from both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import psycopg
+import pytest
+from postgres_kit import PROJECTS, Application, application
+
+from tenure.errors import OperationFailedError, RefusedError
+from tenure.operations.drop_fill_trigger import WatchWriters
+from tenure.planner.references import references
+from tenure.values import NEEDS_CONSENT, Phase
+
+T: dict[str, Any] = {"t": {"tenant": {"column": "p"}}}
+ROWS = "INSERT INTO t (p, name) VALUES ('a', 'x'), ('b', 'y');"
+
+
+class Case(NamedTuple):
+    """A schema, what another tenant may insert after contract, what the same tenant may not, and what else is said."""
+
+    schema: str
+    allowed: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    tables: Mapping[str, Any] = MappingProxyType(T)
+    findings: Mapping[str, int] = MappingProxyType({})
+    dropped: int = 1
+    blocks: bool = True
+
+
+INSERT = "INSERT INTO t (p, project_id, name) VALUES "
+BOTH = {"allowed": (INSERT + "('b', 'b', 'x')",), "refused": (INSERT + "('a', 'a', 'x')",)}
+ID = "id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
+SURROGATE = {"TEN022": 1}
+
+UNIQUES = {
+    "constraint": Case(f"CREATE TABLE t ({ID}, p text, name text UNIQUE);" + ROWS, **BOTH, findings=SURROGATE),
+    "bare index": Case(f"CREATE TABLE t ({ID}, p text, name text); CREATE UNIQUE INDEX u ON t (name);" + ROWS, **BOTH),
+    "partial": Case(
+        f"CREATE TABLE t ({ID}, p text, name text, gone bool DEFAULT false);"
+        "CREATE UNIQUE INDEX u ON t (name) WHERE NOT gone;" + ROWS,
+        allowed=(*BOTH["allowed"], "INSERT INTO t (p, project_id, name, gone) VALUES ('a', 'a', 'x', true)"),
+        refused=BOTH["refused"],
+    ),
+    "expression": Case(
+        f"CREATE TABLE t ({ID}, p text, name text); CREATE UNIQUE INDEX u ON t (lower(name), (name || '{{}}%s'));" + ROWS,
+        **BOTH,
+    ),
+    "collation, order, operator class": Case(
+        f"CREATE TABLE t ({ID}, p text, name text);"
+        'CREATE UNIQUE INDEX u ON t (name COLLATE "C" text_pattern_ops DESC NULLS LAST) WITH (fillfactor = 70);' + ROWS,
+        **BOTH,
+    ),
+    "nulls not distinct": Case(
+        f"CREATE TABLE t ({ID}, p text, name text UNIQUE NULLS NOT DISTINCT); INSERT INTO t (p) VALUES ('a');",
+        allowed=(INSERT + "('b', 'b', NULL)",),
+        refused=(INSERT + "('a', 'a', NULL)",),
+    ),
+    "include": Case(
+        f"CREATE TABLE t ({ID}, p text, name text, more int, UNIQUE (name) INCLUDE (more));" + ROWS, **BOTH
+    ),
+    "deferrable": Case(
+        f"CREATE TABLE t ({ID}, p text, name text UNIQUE DEFERRABLE INITIALLY DEFERRED);" + ROWS, **BOTH
+    ),
+    "natural primary key": Case("CREATE TABLE t (name text PRIMARY KEY, p text);" + ROWS, **BOTH),
+    "natural primary key with references": Case(
+        "CREATE TABLE t (name text PRIMARY KEY, p text, up text REFERENCES t);" + ROWS
+        + "CREATE TABLE c (id int PRIMARY KEY, name text REFERENCES t ON DELETE CASCADE ON UPDATE CASCADE);"
+        "INSERT INTO c VALUES (1, 'x'), (2, 'y'); UPDATE t SET up = 'x' WHERE name = 'x';",
+        **BOTH,
+        tables={**T, "c": {"tenant": {"parent": "t", "match": {"name": "name"}}}},
+        dropped=2,
+    ),
+    "primary key that is the replica identity of a publication": Case(
+        "CREATE TABLE t (name text PRIMARY KEY, p text); CREATE PUBLICATION pub FOR TABLE t;" + ROWS, **BOTH
+    ),
+    "index that is the replica identity": Case(
+        f"CREATE TABLE t ({ID}, p text, name text NOT NULL UNIQUE); ALTER TABLE t REPLICA IDENTITY USING INDEX t_name_key;"
+        + ROWS,
+        **BOTH,
+    ),
+    "with the source column in it": Case(
+        f"CREATE TABLE t ({ID}, p text, name text, UNIQUE (p, name));" + ROWS, **BOTH, blocks=False
+    ),
+    "partitioned": Case(
+        "CREATE TABLE t (p text, name text, n int DEFAULT 1, UNIQUE (n, name)) PARTITION BY RANGE (n);"
+        "CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (10); CREATE UNIQUE INDEX own ON t1 (name);"
+        "CREATE TABLE t2 PARTITION OF t FOR VALUES FROM (10) TO (20);" + ROWS,
+        **BOTH,
+        dropped=2,
+    ),
+    "primary key of a partitioned table": Case(
+        "CREATE TABLE t (p text, name text, n int DEFAULT 1, PRIMARY KEY (n, name)) PARTITION BY RANGE (n);"
+        "CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (10);" + ROWS,
+        refused=(INSERT + "('b', 'b', 'x')",),
+        findings={"TEN027": 1},
+        dropped=0,
+    ),
+    "null keys, one value": Case(
+        f"CREATE TABLE t ({ID}, p text, name text NOT NULL UNIQUE, code text UNIQUE);"
+        "INSERT INTO t (p, name) VALUES ('a', 'x'), (NULL, 'x2');",
+        allowed=(INSERT + "('b', 'b', 'x')", INSERT + "('b', 'b', 'x2')"),
+        refused=(INSERT + "('a', 'a', 'x')", INSERT + "(NULL, NULL, 'x2')"),
+        tables={"t": {"tenant": {"column": "p"}, "unassigned": {"keep_null": "built in"}}},
+        dropped=2,
+    ),
+    "kept with a reason": Case(
+        f"CREATE TABLE t ({ID}, p text, name text UNIQUE);" + ROWS,
+        refused=(INSERT + "('b', 'b', 'x')",),
+        tables={"t": {"tenant": {"column": "p"}, "unique": {"t_name_key": {"keep": "tokens are global"}}}},
+        findings={"TEN022": 2},
+        dropped=0,
+    ),
+    "exclusion": Case(
+        f"CREATE TABLE t ({ID}, p text, name text, r int4range, EXCLUDE USING gist (r WITH &&));" + ROWS,
+        findings={"TEN021": 1},
+        dropped=0,
+    ),
+    "needed by a table without the key": Case(
+        f"CREATE TABLE t ({ID}, p text, name text UNIQUE); CREATE TABLE s (name text REFERENCES t (name));" + ROWS,
+        refused=(INSERT + "('b', 'b', 'x')",),
+        tables={**T, "s": {"shared": "settings"}},
+        findings={"TEN027": 1},
+        dropped=0,
+    ),
+    "upserts in functions, uniques of materialized views": Case(
+        f"CREATE TABLE t ({ID}, p text, name text UNIQUE); CREATE MATERIALIZED VIEW mv AS SELECT DISTINCT name FROM t;"
+        "CREATE UNIQUE INDEX ON mv (name);"
+        "CREATE FUNCTION put(n text) RETURNS void LANGUAGE sql AS"
+        " $$ INSERT INTO t (p, name) VALUES ('a', n) ON  CONFLICT ( NAME ) DO NOTHING $$;"
+        "CREATE FUNCTION put2(n text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN INSERT INTO t (p, name) VALUES ('a', n)"
+        " ON CONFLICT ON CONSTRAINT t_name_key DO NOTHING; END $$;"
+        "CREATE FUNCTION fine(n text) RETURNS void LANGUAGE sql AS"
+        " $$ INSERT INTO t (p, name) VALUES ('a', n) ON CONFLICT DO NOTHING $$;" + ROWS,
+        **BOTH,
+        findings={"TEN025": 2, "TEN024": 1},
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def short_watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Writers are watched for a moment only."""
+    monkeypatch.setattr(WatchWriters.model_fields["seconds"], "default", 0.01)
+    WatchWriters.model_rebuild(force=True)
+    yield
+    monkeypatch.undo()
+    WatchWriters.model_rebuild(force=True)
+
+
+def contracted(app: Application) -> int:
+    """Run all phases with consent to everything; return how many uniques were dropped or swapped."""
+    app.run(Phase.CONTRACT, allowed=tuple(NEEDS_CONSENT))
+    return sum(operation.kind in ("drop_unique", "swap_primary_key") for operation in app.plan().operations)
+
+
+def refuses(app: Application, statement: str) -> bool:
+    """Whether *statement* breaks a uniqueness."""
+    try:
+        app.execute(statement)
+    except psycopg.errors.UniqueViolation:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("name", UNIQUES)
+def test_uniqueness_per_tenant_and_back(name: str, postgres_dsn: str, tmp_path: Path) -> None:
+    case = UNIQUES[name]
+    with application(postgres_dsn, tmp_path, PROJECTS + case.schema, case.tables) as app:
+        for id_, count in case.findings.items():
+            assert len(app.finding(id_)) == count, app.finding(id_)
+        app.run(Phase.CONSTRAIN)
+        if case.blocks and case.dropped:
+            assert refuses(app, case.allowed[0]), "the old uniqueness stays until contract"
+        assert contracted(app) == case.dropped
+        for statement in case.refused:
+            assert refuses(app, statement), statement
+        assert app.run(Phase.CONTRACT, allowed=tuple(NEEDS_CONSENT)).outcomes.keys() <= {
+            operation.id for operation in app.plan().operations if operation.ranged
+        }
+        app.undo()
+        assert app.contents() == app.rows_before
+        app.untouched()
+
+
+@pytest.mark.parametrize("name", [name for name, case in UNIQUES.items() if case.allowed and case.blocks])
+def test_no_way_back_once_two_tenants_share_a_key(name: str, postgres_dsn: str, tmp_path: Path) -> None:
+    """The keys that stand in the way are listed before anything is undone, and undo of the drop refuses too."""
+    case = UNIQUES[name]
+    with application(postgres_dsn, tmp_path, PROJECTS + case.schema, case.tables) as app:
+        contracted(app)
+        for statement in case.allowed:
+            app.execute(statement)
+        ctx = app.session.context()
+        drops = [o for o in app.plan().operations if o.kind in ("drop_unique", "swap_primary_key")]
+        lost = [finding for operation in drops for finding in operation.losses(ctx)]
+        assert lost
+        assert all(finding.severity == "error" and finding.sample for finding in lost)
+        blocked = next(operation for operation in reversed(drops) if list(operation.losses(ctx)))
+        before = app.catalog()
+        with pytest.raises((OperationFailedError, psycopg.errors.UniqueViolation)):
+            blocked.undo(ctx)
+        if not any(index.on_partitioned for table in before.tables for index in table.indexes):
+            uniques = [sorted(i.name for i in t.indexes if i.valid) for t in app.catalog().tables]
+            assert uniques == [sorted(i.name for i in t.indexes) for t in before.tables]
+
+
+def test_somebody_elses_index_is_adopted(postgres_dsn: str, tmp_path: Path) -> None:
+    """An equivalent unique is used and left there by undo; an invalid one of tenure's name is built again."""
+    schema = f"""
+    CREATE TABLE t ({ID}, p text, name text UNIQUE, code text, project_id text);
+    INSERT INTO t (p, name, code) VALUES ('a', 'x', '1'), ('b', 'y', '1');
+    CREATE UNIQUE INDEX theirs ON t (name, project_id);
+    """
+    with application(postgres_dsn, tmp_path, PROJECTS + schema, T) as app:
+        operation = next(o for o in app.plan().operations if o.kind == "rescope_unique")
+        assert operation.statements() == ()
+        contracted(app)
+        table = app.catalog().table("t")
+        assert table is not None
+        assert {index.name for index in table.indexes if index.unique} == {"t_pkey", "theirs"}
+        app.undo()
+        app.untouched()
+
+
+def test_a_broken_build_is_built_again(postgres_dsn: str, tmp_path: Path) -> None:
+    schema = f"CREATE TABLE t ({ID}, p text, name text UNIQUE, project_id text);" + ROWS
+    with application(postgres_dsn, tmp_path, PROJECTS + schema, T) as app:
+        app.run(Phase.BACKFILL)
+        with app.connect() as connection, pytest.raises(psycopg.errors.UniqueViolation):
+            connection.execute("INSERT INTO t (p, name) VALUES ('a', 'z')")
+            connection.execute("CREATE UNIQUE INDEX CONCURRENTLY t_name_key_project_id ON t (project_id)")
+        app.run(Phase.CONSTRAIN)
+        table = app.catalog().table("t")
+        assert table is not None
+        index = table.index("t_name_key_project_id")
+        assert index is not None
+        assert index.valid
+        assert index.columns == ("project_id", "name")
+
+
+def test_taken_names_are_left_alone(postgres_dsn: str, tmp_path: Path) -> None:
+    schema = f"CREATE TABLE t ({ID}, p text, name text UNIQUE); CREATE TABLE t_name_key_project_id (n int);" + ROWS
+    with application(postgres_dsn, tmp_path, PROJECTS + schema, {**T, "t_name_key_project_id": {"exempt": "x"}}) as app:
+        app.run(Phase.CONSTRAIN)
+        app.undo()
+        app.untouched()
+
+
+def test_an_old_writer_holds_contract_back(postgres_dsn: str, tmp_path: Path) -> None:
+    schema = f"CREATE TABLE t ({ID}, p text, name text);" + ROWS
+    with application(postgres_dsn, tmp_path, PROJECTS + schema, T) as app:
+        app.run(Phase.CONSTRAIN)
+        ctx = app.session.context()
+        watch, drop = (o for o in app.plan().operations if o.kind in ("watch_writers", "drop_fill_trigger"))
+        assert watch.apply(ctx).note
+        app.execute("INSERT INTO t (p, name) VALUES ('a', 'late')")
+        with pytest.raises(RefusedError, match=r"still come without the key .* t \(1\)"):
+            drop.apply(ctx)
+        drop.apply(ctx)
+        with pytest.raises(psycopg.errors.NotNullViolation):
+            app.execute("INSERT INTO t (p, name) VALUES ('a', 'later')")
+
+
+class KeyCase(NamedTuple):
+    """A schema of t and its child c, what must fail in the end, what must work, and the findings."""
+
+    schema: str
+    tables: Mapping[str, Any]
+    refused: tuple[str, ...] = ()
+    works: Mapping[str, Any] = MappingProxyType({})
+    kept: int = 0
+
+
+CHILD = {**T, "c": {"tenant": {"column": "p"}}}
+PARENT = f"CREATE TABLE t ({ID}, p text, name text UNIQUE);" + ROWS
+CROSS = "INSERT INTO c (id, p, project_id, t_id) VALUES (9, 'b', 'b', 1)"
+KEYS = {
+    "plain": KeyCase(PARENT + "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int REFERENCES t);"
+                     "INSERT INTO c VALUES (1, 'a', 1), (2, 'b', 2), (3, 'b', NULL);", CHILD, (CROSS,)),
+    "set null": KeyCase(
+        PARENT + "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int REFERENCES t ON DELETE SET NULL);"
+        "INSERT INTO c VALUES (1, 'a', 1), (2, 'b', 2);", CHILD, (CROSS,),
+        {"DELETE FROM t WHERE id = 1; SELECT project_id || coalesce(t_id::text, '-') FROM c WHERE id = 1": "a-"}),
+    "set default": KeyCase(
+        PARENT + "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int DEFAULT NULL REFERENCES t ON DELETE SET DEFAULT);"
+        "INSERT INTO c VALUES (1, 'a', 1), (2, 'b', 2);", CHILD, (CROSS,),
+        {"DELETE FROM t WHERE id = 1; SELECT project_id || coalesce(t_id::text, '-') FROM c WHERE id = 1": "a-"}),
+    "on update set null": KeyCase(
+        f"CREATE TABLE t (id int PRIMARY KEY, p text, name text UNIQUE); INSERT INTO t VALUES (1, 'a', 'x'), (2, 'b', 'y');"
+        "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int REFERENCES t ON UPDATE SET NULL);"
+        "INSERT INTO c VALUES (1, 'a', 1), (2, 'b', 2);", CHILD, (CROSS,),
+        {"UPDATE t SET id = 7 WHERE id = 1; SELECT project_id || coalesce(t_id::text, '-') FROM c WHERE id = 1": "a-"},
+        kept=1),
+    "match full": KeyCase(
+        "CREATE TABLE t (x int, y int, p text, PRIMARY KEY (x, y)); INSERT INTO t VALUES (1, 1, 'a'), (2, 2, 'b');"
+        "CREATE TABLE c (id int PRIMARY KEY, p text, t_x int, t_y int, FOREIGN KEY (t_x, t_y) REFERENCES t MATCH FULL);"
+        "INSERT INTO c VALUES (1, 'a', 1, 1), (2, 'b', 2, 2), (3, 'b', NULL, NULL);", CHILD,
+        ("INSERT INTO c VALUES (9, 'b', 1, 1, 'b')", "INSERT INTO c VALUES (9, 'b', 2, NULL, 'b')")),
+    "self and cycle": KeyCase(
+        "CREATE TABLE t (id int PRIMARY KEY, p text, up int REFERENCES t, c_id int);"
+        "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int REFERENCES t);"
+        "ALTER TABLE t ADD FOREIGN KEY (c_id) REFERENCES c DEFERRABLE INITIALLY DEFERRED;"
+        "INSERT INTO t VALUES (1, 'a', NULL, NULL), (2, 'a', 1, NULL); INSERT INTO c VALUES (1, 'a', 2);"
+        "UPDATE t SET c_id = 1 WHERE id = 1;", CHILD,
+        (CROSS, "INSERT INTO t VALUES (9, 'b', 1, NULL, 'b')", "INSERT INTO t VALUES (9, 'b', NULL, 1, 'b')")),
+    "partitioned on both sides": KeyCase(
+        "CREATE TABLE t (id int, at int, p text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);"
+        "CREATE TABLE t_0 PARTITION OF t FOR VALUES FROM (0) TO (9);"
+        "CREATE TABLE c (id int, p text, t_id int, t_at int, FOREIGN KEY (t_id, t_at) REFERENCES t) PARTITION BY HASH (id);"
+        "CREATE TABLE c_0 PARTITION OF c FOR VALUES WITH (MODULUS 1, REMAINDER 0);"
+        "INSERT INTO t VALUES (1, 1, 'a'), (2, 1, 'b'); INSERT INTO c VALUES (1, 'a', 1, 1), (2, 'b', 2, 1);", CHILD,
+        ("INSERT INTO c VALUES (9, 'b', 1, 1, 'b')",)),
+    "to a shared table": KeyCase(
+        PARENT + "CREATE TABLE kinds (id int PRIMARY KEY); INSERT INTO kinds VALUES (1);"
+        "CREATE TABLE c (id int PRIMARY KEY, p text, kind int REFERENCES kinds); INSERT INTO c VALUES (1, 'a', 1);",
+        {**CHILD, "kinds": {"shared": "the same for all"}}, ("INSERT INTO c VALUES (9, 'a', 3, 'a')",)),
+    "to rows that may be global": KeyCase(
+        PARENT + "INSERT INTO t (p, name) VALUES (NULL, 'all');"
+        "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int REFERENCES t); INSERT INTO c VALUES (1, 'a', 3);",
+        {**CHILD, "t": {"tenant": {"column": "p"}, "unassigned": "shared"}},
+        ("INSERT INTO c VALUES (9, 'a', 77, 'a')",), kept=1),
+    "from rows whose key may be null": KeyCase(
+        PARENT + "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int REFERENCES t);"
+        "INSERT INTO c VALUES (1, 'a', 1), (2, NULL, 2);",
+        {**CHILD, "c": {"tenant": {"column": "p"}, "unassigned": {"keep_null": "built in"}}},
+        (CROSS, "INSERT INTO c VALUES (9, NULL, 77, NULL)"), kept=1),
+    "moved by old code": KeyCase(
+        PARENT + "CREATE TABLE c (id int PRIMARY KEY, t_id int REFERENCES t); INSERT INTO c VALUES (1, 1);",
+        {**T, "c": {"tenant": {"parent": "t", "match": {"t_id": "id"}}}}, (),
+        {"UPDATE t SET p = 'c' WHERE id = 1; SELECT project_id FROM c": "c"}),
+    "never validated": KeyCase(
+        PARENT + "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int); INSERT INTO c VALUES (1, 'a', 77);"
+        "ALTER TABLE c ADD FOREIGN KEY (t_id) REFERENCES t NOT VALID;", CHILD, (CROSS,)),
+    "not enforced": KeyCase(
+        PARENT + "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int REFERENCES t NOT ENFORCED);"
+        "INSERT INTO c VALUES (1, 'a', 77);", CHILD, (), kept=1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_foreign_keys_within_a_tenant_and_back(name: str, postgres_dsn: str, tmp_path: Path) -> None:
+    case = KEYS[name]
+    with application(postgres_dsn, tmp_path, PROJECTS + case.schema, case.tables) as app:
+        assert len(app.finding("TEN026")) == case.kept
+        app.run(Phase.CONSTRAIN)
+        for stage in (Phase.CONSTRAIN, Phase.CONTRACT):
+            app.run(stage, allowed=tuple(NEEDS_CONSENT))
+            for statement in case.refused:
+                with pytest.raises((psycopg.errors.ForeignKeyViolation, psycopg.errors.CheckViolation)):
+                    app.execute(statement)
+            for statements, expected in case.works.items():
+                with app.connect() as connection, connection.transaction(force_rollback=True):
+                    *first, query = statements.split("; ")
+                    for statement in first if stage is Phase.CONSTRAIN or "SET p =" not in statements else ():
+                        connection.execute(statement.encode())
+                    row = connection.execute(query.encode()).fetchone()
+                    if stage is Phase.CONSTRAIN or "SET p =" not in statements:
+                        assert row == (expected,)
+        app.undo()
+        app.untouched()
+
+
+def test_references_across_tenants_are_listed(postgres_dsn: str, tmp_path: Path) -> None:
+    schema = (
+        PARENT + "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int REFERENCES t); INSERT INTO c VALUES (1, 'b', 1);"
+    )
+    with (
+        application(postgres_dsn, tmp_path, PROJECTS + schema, CHILD) as app,
+        pytest.raises(OperationFailedError, match=r"1 row\(s\) refer to another tenant's row, or to none: \(b,1\)"),
+    ):
+        app.run(Phase.CONSTRAIN)
+
+
+def test_actions_with_column_lists_need_postgres_15(postgres_dsn: str, tmp_path: Path) -> None:
+    schema = KEYS["set null"].schema
+    with application(postgres_dsn, tmp_path, PROJECTS + schema, CHILD) as app:
+        built = app.session.rules(app.session.catalog())
+        old = app.catalog().model_copy(update={"server_version": 140000})
+        assert [bool(reference.keep) for reference in references(old, built)] == [True]
+        assert [bool(reference.keep) for reference in references(app.catalog(), built)] == [False]
