@@ -102,6 +102,7 @@ def test_good_input_is_applied(app: App) -> None:
     ran = app.run("apply", "--yes", "--json")
     assert ran.code == 0, ran
     assert ran.document["ok"] is True
+    assert app.run("plan", "--json").document["hash"] == ran.document["hash"]
     assert ("tenure",) in app.fingerprint()[0]
     assert app.run("inspect", "--json").code == 0
     again = app.run("apply", "--json").document
@@ -207,18 +208,48 @@ def test_a_row_that_no_source_knows(app: App, refused: Callable[..., Ran]) -> No
     refused(1, "files", "INSERT INTO")
 
 
-def test_graph_duplicates_under_a_constraint_to_come(app: App, refused: Callable[..., Ran], neo4j_url: str) -> None:
+@pytest.fixture
+def graph(app: App, neo4j_url: str) -> Iterator[Any]:
+    """A graph beside the application, with one node twice; a driver to it."""
     from neo4j import GraphDatabase
 
     app.connections = [f'neo4j: {{url: "{neo4j_url}", password: ""}}']
     app.sections += "neo4j: {nodes: {Part: {identity: id, tenant: {postgres: parts.id}}}, relationships: {}}\n"
     with GraphDatabase.driver(neo4j_url) as driver:
         driver.execute_query("UNWIND range(1, 5) AS n CREATE (:Part {id: 'part ' + n})")
-        driver.execute_query("CREATE (:Part {id: 'part 3'})")
-        refused(1, "Part", "part 3")
-        records, _, _ = driver.execute_query("MATCH (n) WHERE n.project_id IS NOT NULL RETURN count(*) AS n")
-        assert records[0]["n"] == 0
-        assert driver.execute_query("SHOW CONSTRAINTS").records == []
+        yield driver
+
+
+def test_graph_duplicates_break_the_constraint_to_come(app: App, graph: Any) -> None:
+    """The plan has the constraint, since there was one when the run began; then duplicates came in without it."""
+    graph.execute_query("CREATE CONSTRAINT part_id FOR (p:Part) REQUIRE p.id IS UNIQUE")
+    assert app.run("apply", "--through", "expand").code == 0
+    graph.execute_query("DROP CONSTRAINT part_id")
+    graph.execute_query("CREATE (:Part {id: 'part 3'})")
+    ran = app.run("inspect", "--json")
+    assert ran.code == 1, ran
+    errors = [finding for finding in ran.document["findings"] if finding["severity"] == "error"]
+    assert [(finding["store"], finding["object"].partition(".")[0]) for finding in errors] == [("neo4j", "Part")]
+    assert "part 3" in str(errors[0]["sample"])
+    assert errors[0]["remedy"]
+    ran = app.run("apply")
+    assert ran.code == 1, ran
+    assert "Part" in ran.err
+    assert "Traceback" not in ran.err
+    assert "Unexpected" not in ran.err
+    assert not [record for record in graph.execute_query("SHOW CONSTRAINTS").records if "Part" in str(record)]
+
+
+def test_graph_duplicates_that_no_constraint_forbade_are_a_warning(app: App, graph: Any) -> None:
+    graph.execute_query("CREATE (:Part {id: 'part 3'})")
+    ran = app.run("inspect", "--json")
+    assert ran.code == 0, ran
+    (found,) = [finding for finding in ran.document["findings"] if finding["severity"] == "warning"]
+    assert found["object"].startswith("Part")
+    assert "part 3" in str(found["sample"])
+    assert app.run("inspect", "--strict").code == 1
+    records, _, _ = graph.execute_query("MATCH (n) WHERE n.project_id IS NOT NULL RETURN count(*) AS n")
+    assert records[0]["n"] == 0
 
 
 @pytest.mark.qdrant_server

@@ -193,7 +193,7 @@ def test_status_needs_postgres_only(kept: Running, document: Any) -> None:
     environment = {**document["addresses"], "TENURE_NEO4J": "bolt://127.0.0.1:9", "TENURE_QDRANT": "http://127.0.0.1:9"}
     status = run_tenure("status", "-f", str(directory() / "tenure.yaml"), environment=environment)
     assert status.code == 0, status
-    assert "run 1: done" in status.out
+    assert ": done, through constrain" in status.out
 
 
 def test_a_directory_that_is_not_empty_is_left_alone(kept: Running) -> None:

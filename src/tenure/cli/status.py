@@ -41,7 +41,8 @@ def show_status(document: dict[str, Any]) -> None:
     if run is None:
         console.print("No run yet: `tenure apply` starts one.")
         return
-    reason = f" ({clean(run['reason'])})" if run["reason"] else ""
+    told = f"through {run['through']}"  # what a run that is done says as its reason
+    reason = f" ({clean(run['reason'])})" if run["reason"] not in ("", told) else ""
     console.print(
         f"run {run['id']}: {run['state']}{reason}, through {run['through'] or '?'}, plan {run['plan_hash'][:16]}"
     )
