@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class IdentityIndex(Operation):
-    """Creates a range index on property `identity` of label `object`; one that is there under another name is left alone."""
+    """Creates a range index on property `identity` of label `object`; an equal one of another name is enough."""
 
     kind: ClassVar[str] = "identity_index"
     phase: ClassVar[Phase] = Phase.EXPAND
