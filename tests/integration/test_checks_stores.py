@@ -142,7 +142,7 @@ AFTER: dict[str, tuple[str, Plant]] = {
     "a point came that no row knows": ("TEN505", point(900, project_id="a")),
     "a global uniqueness came back": (
         "TEN506",
-        cypher("CREATE CONSTRAINT again FOR (f:File) REQUIRE f.name IS UNIQUE"),
+        cypher("CREATE CONSTRAINT again FOR (f:File) REQUIRE f.title IS UNIQUE"),
     ),
     "the uniqueness per tenant is gone": ("TEN506", lambda stores: _drop_made(stores)),
     "the tenant index is gone": (
