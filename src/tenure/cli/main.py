@@ -18,6 +18,7 @@ from tenure.cli.failures import INTERRUPTED, Invocation, report_failure
 COMMANDS: dict[str, tuple[str, str]] = {
     "inspect": ("tenure.cli.inspect:inspect", "Show what stands in the way, and whose everything is. Read-only."),
     "plan": ("tenure.cli.plan:plan", "Show the operations in order, with locks, hazards and counts."),
+    "render": ("tenure.cli.render:render", "Write the plan as .sql, .cypher and .py files to read and run by hand."),
     "apply": ("tenure.cli.apply:apply", "Run the plan, or resume it; then verify."),
     "status": ("tenure.cli.status:status", "Show how far a run is, from any terminal."),
     "pause": ("tenure.cli.control:pause", "Ask a run to pause after the batches in hand."),

@@ -11,7 +11,9 @@ from tenure.playbook.models import Playbook
 from tenure.render.exports import exports
 from tenure.render.neo4j import neo4j_file
 from tenure.render.postgres import postgres_file
-from tenure.render.text import CYPHER_FILE, SQL_FILE
+from tenure.render.qdrant import qdrant_file
+from tenure.render.readme import readme_file
+from tenure.render.text import CYPHER_FILE, README_FILE, SCRIPT_FILE, SQL_FILE
 
 
 def render(plan: Plan, playbook: Playbook, catalog: Catalog, *, neo4j_version: str | None = None) -> dict[str, str]:
@@ -38,4 +40,7 @@ def render(plan: Plan, playbook: Playbook, catalog: Catalog, *, neo4j_version: s
     files = {SQL_FILE: postgres_file(plan, playbook, catalog, built, exported)}
     if nodes.spec is not None and catalog.neo4j is not None:
         files[CYPHER_FILE] = neo4j_file(plan, nodes.spec, catalog.neo4j, exported, neo4j_version)
+    if vectors.specs:
+        files[SCRIPT_FILE] = qdrant_file(plan, vectors.specs)
+    files[README_FILE] = readme_file(plan, files, exported)
     return files
