@@ -172,6 +172,7 @@ class Session:
         Errors: PlanError when playbook and stores do not fit, PreflightError when inspect finds errors before anything
         was written, and all that `Runner.run` raises.
         """
+        from tenure.checks import bare_view, drift_baseline
         from tenure.runner.runner import Runner
 
         current = self.plan()
@@ -190,6 +191,8 @@ class Session:
                 )
             self.ledger.install()
             self.ledger.keep_baseline("catalog", "", self.catalog().model_dump(mode="json"))
+            for name, body in drift_baseline(bare_view(self, "sources")).items():
+                self.ledger.keep_baseline("drift", name, body)
         self.ledger.install()
         result = Runner(self.context(reporter, signal), current).run(through, allowed)
         return Applied(plan=current, result=result, report=self.verify())
