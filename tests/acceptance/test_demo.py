@@ -165,7 +165,13 @@ def test_the_kept_servers_can_be_looked_at(kept: Running, document: Any) -> None
     status = run_tenure("status", "-f", playbook, "--json", environment=environment)
     assert status.code == 0, status
     assert status.document["run"]["state"] == "done"
-    assert {operation["state"] for operation in status.document["operations"]} <= {"done", "waiting"}
+    states: dict[str, set[str]] = {"before": set(), "behind the gate": set()}
+    for operation in status.document["operations"]:
+        behind = operation["phase"] in ("cutover", "contract")
+        states["behind the gate" if behind else "before"].add(operation["state"])
+    assert states["before"] == {"done"}
+    assert states["behind the gate"] <= {"planned", "waiting"}
+    assert set(document["to_come"]) == {o["id"] for o in status.document["operations"] if o["state"] != "done"}
     plan = run_tenure("plan", "-f", playbook, "--json", environment=environment)
     assert plan.code == 0, plan
     assert plan.document["hash"] == document["hash"]

@@ -142,6 +142,14 @@ def test_apply_prints_counts_what_waits_and_the_verification(pretend: Any, capsy
     assert "Verified" in shown
 
 
+def test_what_a_later_phase_does_is_still_to_come(pretend: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    pretend(plan_of(Fill(object="files"), Split(object="Codigo")))
+    assert run(["apply"]) == 0
+    assert "split Codigo: cutover" in capsys.readouterr().out
+    assert run(["apply", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["to_come"] == ["neo4j.cli_commands_split.Codigo"]
+
+
 def test_apply_is_1_when_its_verification_is_red(pretend: Any, capsys: pytest.CaptureFixture[str]) -> None:
     pretend(report=RED)
     assert run(["apply"]) == 1

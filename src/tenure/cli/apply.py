@@ -12,6 +12,7 @@ from tenure.cli.failures import FAILED, print_json
 from tenure.values import Hazard, Phase
 
 if TYPE_CHECKING:
+    from tenure.operations.base import Operation
     from tenure.session import Applied, Session
 
 PHASES = [str(phase) for phase in Phase if phase not in (Phase.INSPECT, Phase.BACKUP)]
@@ -89,8 +90,15 @@ def applied_document(applied: Applied, decides: bool) -> dict[str, Any]:
         "operations": [{"id": identity, **outcome.model_dump(mode="json")} for identity, outcome in outcomes],
         "skipped": applied.result.skipped,
         "waiting": [operation.id for operation in applied.plan.operations if operation.waiting],
+        "to_come": [operation.id for operation in to_come(applied)],
         "swept": applied.result.swept,
     }
+
+
+def to_come(applied: Applied) -> list[Operation]:
+    """Return what the run did not come to: operations that wait, and those of later phases."""
+    met = {*applied.result.outcomes, *applied.result.skipped}
+    return [operation for operation in applied.plan.operations if operation.waiting or operation.id not in met]
 
 
 def show_applied(applied: Applied, decides: bool) -> None:
@@ -112,11 +120,11 @@ def show_applied(applied: Applied, decides: bool) -> None:
         console.print("Nothing was left to do.")
     if result.swept:
         console.print(f"Of these, {result.swept:,} items were born without a key since the backfill.")
-    waiting = [operation for operation in applied.plan.operations if operation.waiting]
-    if waiting:
-        console.print(f"\nStill to come ({len(waiting)}):")
-        for operation in waiting:
-            console.print(f"  {clean(operation.describe())}: {clean(operation.waiting)}")
+    later = to_come(applied)
+    if later:
+        console.print(f"\nStill to come ({len(later)}):")
+        for operation in later:
+            console.print(f"  {clean(operation.describe())}: {clean(operation.waiting or operation.phase)}")
     console.print()
     show_report(applied.report)
     if applied.report.ok:
