@@ -37,8 +37,7 @@ CHECKS: tuple[Check, ...] = (
 
 def verify(session: Session) -> Report:
     """Run every check that asks what was done. Errors: StoreError and its like when a store breaks."""
-    ledger = session.ledger
-    if not ledger.installed() or not any(row.attempts for row in ledger.operations()):
+    if not _applied(session):
         nothing = Finding(
             id="TEN500",
             severity="error",
@@ -53,6 +52,18 @@ def verify(session: Session) -> Report:
     findings = [finding for finding in view.plan.findings if finding.severity == "error"]
     findings += found_by(CHECKS, view)
     return Report(findings=ordered(findings), matrix=_matrix(view))
+
+
+def _applied(session: Session) -> bool:
+    """Return whether there is something to verify: a run has begun, or rendered files have made every key column."""
+    if not session.ledger.installed():
+        return False
+    if any(row.attempts for row in session.ledger.operations()):
+        return True
+    tables = session.catalog().postgres
+    keyed = [name for name, rule in (session.playbook.postgres or {}).items() if rule.kind == "keyed"]
+    found = [tables.table(name) for name in keyed]
+    return bool(keyed) and all(table is not None and table.column(session.key.name) is not None for table in found)
 
 
 def _matrix(view: View) -> tuple[MatrixRow, ...]:
