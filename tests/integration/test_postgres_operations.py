@@ -210,6 +210,18 @@ CASES = {
         },
         {"tenant": {"key": "pro ject; % {}", "registry": {"table": "projects", "column": "id"}}},
     ),
+    "generated source": Case(
+        "CREATE TABLE t (id int PRIMARY KEY, ref text, value text, p text GENERATED ALWAYS AS (split_part(ref, '/', 1))"
+        " STORED); INSERT INTO t (id, ref) VALUES (1, 'a/1'), (2, 'b/2');",
+        {"t": {"tenant": {"column": "p"}}},
+        {"SELECT id, project_id FROM t": {1: "a", 2: "b"}},
+    ),
+    "existing key with a foreign key to the registry": Case(
+        "CREATE TABLE t (id int PRIMARY KEY, p text, project_id text REFERENCES projects);"
+        "INSERT INTO t VALUES (1, 'a', NULL), (2, 'b', 'b');",
+        {"t": {"tenant": {"column": "p"}}},
+        {"SELECT id, project_id FROM t": {1: "a", 2: "b"}},
+    ),
     "triggers of the table's own": Case(
         "CREATE TABLE t (id int PRIMARY KEY, p text, updated_at timestamptz DEFAULT '2001-01-01');"
         "CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS "

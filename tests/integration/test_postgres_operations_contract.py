@@ -47,7 +47,8 @@ UNIQUES = {
         refused=BOTH["refused"],
     ),
     "expression": Case(
-        f"CREATE TABLE t ({ID}, p text, name text); CREATE UNIQUE INDEX u ON t (lower(name), (name || '{{}}%s'));" + ROWS,
+        f"CREATE TABLE t ({ID}, p text, name text);"
+        "CREATE UNIQUE INDEX u ON t (lower(name), (name || '{}%s'));" + ROWS,
         **BOTH,
     ),
     "collation, order, operator class": Case(
@@ -79,7 +80,8 @@ UNIQUES = {
         "CREATE TABLE t (name text PRIMARY KEY, p text); CREATE PUBLICATION pub FOR TABLE t;" + ROWS, **BOTH
     ),
     "index that is the replica identity": Case(
-        f"CREATE TABLE t ({ID}, p text, name text NOT NULL UNIQUE); ALTER TABLE t REPLICA IDENTITY USING INDEX t_name_key;"
+        f"CREATE TABLE t ({ID}, p text, name text NOT NULL UNIQUE);"
+        "ALTER TABLE t REPLICA IDENTITY USING INDEX t_name_key;"
         + ROWS,
         **BOTH,
     ),
@@ -231,9 +233,9 @@ def test_a_broken_build_is_built_again(postgres_dsn: str, tmp_path: Path) -> Non
     schema = f"CREATE TABLE t ({ID}, p text, name text UNIQUE, project_id text);" + ROWS
     with application(postgres_dsn, tmp_path, PROJECTS + schema, T) as app:
         app.run(Phase.BACKFILL)
-        with app.connect() as connection, pytest.raises(psycopg.errors.UniqueViolation):
-            connection.execute("INSERT INTO t (p, name) VALUES ('a', 'z')")
-            connection.execute("CREATE UNIQUE INDEX CONCURRENTLY t_name_key_project_id ON t (project_id)")
+        app.execute("INSERT INTO t (p, name) VALUES ('a', 'z')")
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            app.execute("CREATE UNIQUE INDEX CONCURRENTLY t_name_key_project_id ON t (project_id)")
         app.run(Phase.CONSTRAIN)
         table = app.catalog().table("t")
         assert table is not None
@@ -287,11 +289,13 @@ KEYS = {
         "INSERT INTO c VALUES (1, 'a', 1), (2, 'b', 2);", CHILD, (CROSS,),
         {"DELETE FROM t WHERE id = 1; SELECT project_id || coalesce(t_id::text, '-') FROM c WHERE id = 1": "a-"}),
     "set default": KeyCase(
-        PARENT + "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int DEFAULT NULL REFERENCES t ON DELETE SET DEFAULT);"
+        PARENT + "CREATE TABLE c (id int PRIMARY KEY, p text,"
+        " t_id int DEFAULT NULL REFERENCES t ON DELETE SET DEFAULT);"
         "INSERT INTO c VALUES (1, 'a', 1), (2, 'b', 2);", CHILD, (CROSS,),
         {"DELETE FROM t WHERE id = 1; SELECT project_id || coalesce(t_id::text, '-') FROM c WHERE id = 1": "a-"}),
     "on update set null": KeyCase(
-        f"CREATE TABLE t (id int PRIMARY KEY, p text, name text UNIQUE); INSERT INTO t VALUES (1, 'a', 'x'), (2, 'b', 'y');"
+        "CREATE TABLE t (id int PRIMARY KEY, p text, name text UNIQUE);"
+        "INSERT INTO t VALUES (1, 'a', 'x'), (2, 'b', 'y');"
         "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int REFERENCES t ON UPDATE SET NULL);"
         "INSERT INTO c VALUES (1, 'a', 1), (2, 'b', 2);", CHILD, (CROSS,),
         {"UPDATE t SET id = 7 WHERE id = 1; SELECT project_id || coalesce(t_id::text, '-') FROM c WHERE id = 1": "a-"},
@@ -311,7 +315,8 @@ KEYS = {
     "partitioned on both sides": KeyCase(
         "CREATE TABLE t (id int, at int, p text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);"
         "CREATE TABLE t_0 PARTITION OF t FOR VALUES FROM (0) TO (9);"
-        "CREATE TABLE c (id int, p text, t_id int, t_at int, FOREIGN KEY (t_id, t_at) REFERENCES t) PARTITION BY HASH (id);"
+        "CREATE TABLE c (id int, p text, t_id int, t_at int, FOREIGN KEY (t_id, t_at) REFERENCES t)"
+        " PARTITION BY HASH (id);"
         "CREATE TABLE c_0 PARTITION OF c FOR VALUES WITH (MODULUS 1, REMAINDER 0);"
         "INSERT INTO t VALUES (1, 1, 'a'), (2, 1, 'b'); INSERT INTO c VALUES (1, 'a', 1, 1), (2, 'b', 2, 1);", CHILD,
         ("INSERT INTO c VALUES (9, 'b', 1, 1, 'b')",)),

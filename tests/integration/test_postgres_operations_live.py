@@ -344,3 +344,29 @@ def test_forced_policies_are_lifted_for_the_trigger_as_for_the_role(owner_dsn: s
             row = connection.execute("SELECT current_setting('app.bypass')").fetchone()
             assert row == ("",), "the application does not keep what the function lent itself"
         assert app.value("SELECT project_id FROM t WHERE id = -1") == "b"
+
+
+def test_a_generated_source_is_known_to_the_trigger(postgres_dsn: str, tmp_path: Path) -> None:
+    schema = """CREATE TABLE t (id int PRIMARY KEY, ref text, said text, tenant text,
+                p text GENERATED ALWAYS AS (split_part(ref, '/', 1)) STORED,
+                q text GENERATED ALWAYS AS (lower(ref)));"""
+    with application(postgres_dsn, tmp_path, PROJECTS + schema, RULES) as app:
+        app.run(Phase.EXPAND)
+        app.execute("INSERT INTO t (id, ref) VALUES (1, 'a/1'); UPDATE t SET ref = 'b/1' WHERE id = 1")
+        app.execute("INSERT INTO t (id, ref) VALUES (2, 'c/1')")
+        assert app.pairs("SELECT id, project_id FROM t") == {1: "b", 2: "c"}
+
+
+def test_no_sentinel_is_written_under_a_foreign_key(postgres_dsn: str, tmp_path: Path) -> None:
+    """Where the key column refers to the registry already, what cannot be decided stays null."""
+    schema = "CREATE TABLE t (id int PRIMARY KEY, p text, project_id text REFERENCES projects);"
+    with application(postgres_dsn, tmp_path, PROJECTS + schema, RULES) as app:
+        app.run(Phase.EXPAND)
+        app.execute("INSERT INTO t VALUES (1, 'nobody'), (2, 'a')")
+        assert app.pairs("SELECT id, project_id FROM t") == {1: None, 2: "a"}
+    rules = {"t": {"tenant": {"column": "p"}, "unassigned": "quarantine"}}
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA tenure CASCADE")
+        connection.execute("DROP TABLE t, projects")
+    with application(postgres_dsn, tmp_path, PROJECTS + schema, rules) as app:
+        assert [error.id for error in app.session.plan().errors] == ["TEN009"]

@@ -112,13 +112,15 @@ def row_rules(playbook: models.Playbook, catalog: PostgresCatalog) -> RowRules:
         before = len(built.findings)
         specs = tuple(_sources(name, table, tables[name], playbook, catalog, built.findings))
         _check_key_column(key, table, built.findings)
+        decided = resolved_policy(playbook.policy(tables[name]))
+        _check_key_reference(key, table, decided, built.findings)
         if len(built.findings) == before:
             built.rules[name] = RowRule(
                 key=key,
                 table=TableName(schema_name=table.schema_name, name=table.name),
                 primary_key=table.primary_key,
                 sources=specs,
-                policy=resolved_policy(playbook.policy(tables[name])),
+                policy=decided,
                 key_exists=table.column(key.name) is not None,
             )
     return built
@@ -146,7 +148,7 @@ def _sources(
             yield ConstantSource(value=source.constant)
         elif isinstance(source, sources.Column):
             if wants(source.column):
-                yield ColumnSource(name=source.column)
+                yield _column(table, source.column)
         elif isinstance(source, sources.Sql):
             yield SqlSource(expression=source.sql)
         elif isinstance(source, sources.Mapping):
@@ -176,6 +178,14 @@ def _sources(
                     unique=parent.unique_on(theirs),
                     indexed=parent.has_index_on(theirs),
                 )
+
+
+def _column(table: Table, name: str) -> TableSource:
+    """Return the source that reads a column; a generated one is computed after the fill trigger, so by its formula."""
+    found = table.column(name)
+    if found is not None and found.generated and found.generation is not None:
+        return SqlSource(expression=f"(SELECT {found.generation} FROM (SELECT t.*) AS generated)")
+    return ColumnSource(name=name)
 
 
 def _mapping(source: sources.Mapping, catalog: PostgresCatalog) -> MappingSource:
@@ -211,6 +221,26 @@ def _check_key_column(key: TenantKey, table: Table, findings: list[Finding]) -> 
                 table.display,
                 f"column {key.name} exists and is computed by the database",
                 "Drop the generation first, or choose another `tenant.key`.",
+            )
+        )
+
+
+def _check_key_reference(key: TenantKey, table: Table, decided: Policy, findings: list[Finding]) -> None:
+    """Refuse policies that write a sentinel where a foreign key on the key column lets in registered tenants only."""
+    writes = {
+        "unassigned": decided.unassigned in ("quarantine", "shared"),
+        "conflict": decided.conflict == "quarantine",
+    }
+    barred = [found for found in table.foreign_keys if key.name in found.columns and found.enforced]
+    if barred and any(writes.values()):
+        named = " and ".join(f"`{name}: {getattr(decided, name)}`" for name, it_does in writes.items() if it_does)
+        findings.append(
+            problem(
+                "TEN009",
+                table.display,
+                f"foreign key {barred[0].name} on {key.name} forbids the reserved tenant that {named} writes",
+                f"Drop {barred[0].name} (every key is checked against the registry anyway), or choose `fail`, "
+                "`{assign: TENANT}` or `first`.",
             )
         )
 
