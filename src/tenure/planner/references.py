@@ -51,7 +51,7 @@ def _reference(
         return Reference(owner, key, parent, f"has {built.key.name} already", composite=False)
     if not key.enforced:
         return Reference(owner, key, parent, "is not enforced", composite=False)
-    if _may_be_global(built, parent.display):
+    if may_be_global(built, parent.display):
         why = f"rows of {parent.display} may be global, which rows of every tenant refer to"
         return Reference(owner, key, parent, why, composite=False)
     if built.rules[name].policy.unassigned == "keep_null":
@@ -67,7 +67,7 @@ def _left_to_old(catalog: PostgresCatalog, key: ForeignKey) -> list[str]:
     return [key.on_update, *([key.on_delete] if catalog.server_version < 150000 else [])]
 
 
-def _may_be_global(built: RowRules, name: str, seen: frozenset[str] = frozenset()) -> bool:
+def may_be_global(built: RowRules, name: str, seen: frozenset[str] = frozenset()) -> bool:
     """Return whether a table may hold rows of no tenant: its policy says so, or that of a table they belong to."""
     rule = built.rules.get(name)
     if rule is None or name in seen:
@@ -75,7 +75,7 @@ def _may_be_global(built: RowRules, name: str, seen: frozenset[str] = frozenset(
     if rule.policy.unassigned in ("shared", "keep_null"):
         return True
     parents = [source.table.display for source in rule.sources if isinstance(source, ParentSource)]
-    return any(_may_be_global(built, parent, seen | {name}) for parent in parents)
+    return any(may_be_global(built, parent, seen | {name}) for parent in parents)
 
 
 def composite(catalog: PostgresCatalog, built: RowRules, reference: Reference) -> CompositeForeignKey:
