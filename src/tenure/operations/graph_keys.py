@@ -36,6 +36,22 @@ def pattern(spec: NodeSpec | RelationshipSpec) -> str:
     return f"(x:{quote(spec.label)})" if isinstance(spec, NodeSpec) else f"()-[x:{quote(spec.type)}]->()"
 
 
+def _same(spec: NodeSpec | RelationshipSpec) -> tuple[str, str]:
+    """Return a pattern with the ends named, and the condition that an element still is the item it was read as.
+
+    A server gives the element ids of what was deleted to what is created next: between reading and writing, a live
+    writer may have put another node, or a relationship of another tenant, where the old one was.
+    """
+    if isinstance(spec, NodeSpec):
+        same = f"(row.item IS NULL OR x.{quote(spec.identity)} = row.item)" if spec.identity else "true"
+        return pattern(spec), same
+    same = " AND ".join(
+        f"(row.item.`{end}` IS NULL OR {variable}[row.item.`{end}`.property] = row.item.`{end}`.value)"
+        for end, variable in (("start", "a"), ("end", "b"))
+    )
+    return f"(a)-[x:{quote(spec.type)}]->(b)", same
+
+
 def steered(size: int, spent: float, wanted_ms: int) -> int:
     """Return the size of the next batch, given that one of *size* took *spent* seconds instead of *wanted_ms*."""
     factor = min(2.0, max(0.5, wanted_ms / 1000 / max(spent, 0.001)))
@@ -104,16 +120,18 @@ class KeyWriter:
         fresh: list[dict[str, Any]] = []
         replaced: list[dict[str, Any]] = []
         for change in changes:
-            row = {"e": change.element, "tenant": key_value(self._key, change.after), "before": change.before}
+            tenant = key_value(self._key, change.after)
+            row = {"e": change.element, "item": change.item, "tenant": tenant, "before": change.before}
             (fresh if self._open(change.before) else replaced).append(row)
-        name, kind = self._name, pattern(self._spec)
+        name = self._name
+        kind, same = _same(self._spec)
         changed = 0
         # Reading the property in SET takes the lock before the value is read: a key that the application writes at the
         # same moment is not lost.
         for rows, condition in ((fresh, untagged(self._key, "x")), (replaced, f"{name} = row.before")):
             if rows:
                 query = (
-                    f"UNWIND $rows AS row MATCH {kind} WHERE elementId(x) = row.e AND {condition} "
+                    f"UNWIND $rows AS row MATCH {kind} WHERE elementId(x) = row.e AND {same} AND {condition} "
                     f"SET {name} = CASE WHEN {condition} THEN row.tenant ELSE {name} END RETURN count(x) AS changed"
                 )
                 written = self._ctx.neo4j.write(query, rows=rows, untagged=untagged_values(self._key))
