@@ -29,7 +29,7 @@ def cutover(
         if wanted.force and table.owner == catalog.role.name and not (sees_all or bypass):
             findings.append(
                 problem(
-                    "TEN032", name, f"`row_security.force` would blind {catalog.role.name}, who owns {name} and keys it",
+                    "TEN032", name, f"`row_security.force` would blind {catalog.role.name}, the owner of {name}",
                     f"Give {catalog.role.name} BYPASSRLS, connect as another role, or write `force: false`.",
                 )
             )  # fmt: skip
