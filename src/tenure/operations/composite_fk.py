@@ -52,9 +52,9 @@ class CompositeForeignKey(Operation):
 
     def statements(self) -> tuple[str, ...]:
         """Return ADD and VALIDATE."""
-        return as_texts(statement for _, statement in self._statements())
+        return as_texts(statement for _, statement in self.steps())
 
-    def _statements(self) -> list[tuple[str, sql.Composed]]:
+    def steps(self) -> list[tuple[str, sql.Composed]]:
         """Return each statement with the constraint that it makes, or nothing for one that validates."""
         table, name = table_sql(self.table), sql.Identifier(self.name)
         made = []
@@ -95,7 +95,7 @@ class CompositeForeignKey(Operation):
                 ).fetchall()
             }
         try:
-            for makes, statement in self._statements():
+            for makes, statement in self.steps():
                 if makes in there:
                     was_there = True
                     continue
