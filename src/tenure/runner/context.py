@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -90,7 +90,12 @@ class Limits:
     """How hard to push: the time a batch should take (milliseconds) and the workers per store."""
 
     batch_ms: int = 300
-    workers: dict[str, int] = field(default_factory=lambda: {"postgres": 2, "neo4j": 4, "qdrant": 1})
+    workers: Mapping[str, int] = field(default_factory=lambda: {"postgres": 2, "neo4j": 4, "qdrant": 1})
+
+    def with_controls(self, controls: Mapping[str, str]) -> Limits:
+        """Return the limits with what an operator has set since (`tenure limit`) in their place."""
+        workers = {store: int(controls.get(f"workers.{store}", count)) for store, count in self.workers.items()}
+        return Limits(batch_ms=int(controls.get("batch_ms", self.batch_ms)), workers=workers)
 
 
 def _no_fence() -> Fence:

@@ -7,7 +7,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -20,12 +19,13 @@ from tenure.errors import (
     TenureError,
 )
 from tenure.ledger.ledger import OperationRow
-from tenure.operations.base import Claim, Operation
+from tenure.operations.base import Operation
 from tenure.planner.plan import Plan
 from tenure.runner.context import Context, StopSignal
 from tenure.runner.fence import fenced
 from tenure.runner.lease import held
 from tenure.runner.states import RunState, check_move
+from tenure.runner.workers import work_off
 from tenure.values import NEEDS_CONSENT, Hazard, Outcome, Phase
 
 # Sweeps go on while they find something to write; this many in a row mean that a writer is at work.
@@ -50,6 +50,7 @@ class Runner:
         """Run *plan* with *ctx*; nothing happens before `run`."""
         self._ctx = ctx
         self._plan = plan
+        self._limits = ctx.limits
         self._paused = threading.Event()
         self._state = RunState.PLANNED
 
@@ -67,6 +68,7 @@ class Runner:
             ctx.run = run
             ledger.set_run_target(run, str(through), (str(hazard) for hazard in allowed))
             self._move(RunState.RUNNING)
+            self._listen(ledger.controls())
             try:
                 result = self._run_operations(through)
             except (InterruptedRunError, LeaseLostError) as error:
@@ -212,56 +214,13 @@ class Runner:
         planned = ledger.operation(operation.id).planned or 0
         ctx.reporter.start(operation.id, operation.describe(), planned)
         ctx.reporter.advance(operation.id, ledger.totals(operation.id).changed)
-        self._work_off(operation)
+        work_off(ctx, operation, self._hold_while_paused)
         swept = self._sweep(operation)
         changed = ledger.totals(operation.id).changed + swept.changed
         note = swept.note
         if planned > 0 and changed == 0 and swept.left == 0:
             note = "the application itself wrote every key between the count and the backfill"
         return Outcome(planned=planned, changed=changed, left=swept.left, note=note)
-
-    def _work_off(self, operation: Operation) -> None:
-        """Work on the ranges with as many threads as the store's limit allows; the first error stops them all."""
-        ctx = self._ctx
-        abort = threading.Event()
-        claiming = threading.Lock()
-
-        def work() -> None:
-            try:
-                while not abort.is_set():
-                    with claiming:
-                        claim = ctx.ledger.claim(operation.id, ctx.token)
-                    if claim is None:
-                        return
-                    self._work_on(operation, claim, abort)
-            except BaseException:
-                abort.set()
-                raise
-
-        workers = max(1, ctx.limits.workers.get(operation.store, 1))
-        with ThreadPoolExecutor(max_workers=workers, thread_name_prefix=f"tenure-{operation.store}") as pool:
-            futures = [pool.submit(work) for _ in range(workers)]
-        failures = [error for future in futures if (error := future.exception()) is not None]
-        # An interruption is the echo of what stopped the others.
-        failures.sort(key=lambda error: isinstance(error, InterruptedRunError))
-        if failures:
-            raise failures[0]
-
-    def _work_on(self, operation: Operation, claim: Claim, abort: threading.Event) -> None:
-        """Run the batches of one range to its end."""
-        ctx = self._ctx
-        while True:
-            self._hold_while_paused(operation)
-            ctx.signal.check(operation.id)
-            if abort.is_set():
-                raise InterruptedRunError(operation=operation.id)
-            step = operation.run_batch(ctx, claim)
-            if not step.committed:
-                ctx.ledger.advance(claim, step.cursor, changed=step.changed, seen=step.seen)
-            ctx.reporter.advance(operation.id, step.changed)
-            if step.cursor is None:
-                return
-            claim = claim.model_copy(update={"cursor": step.cursor})
 
     def _sweep(self, operation: Operation) -> Outcome:
         """Sweep until a pass leaves nothing, or changes nothing more."""
@@ -315,6 +274,9 @@ class Runner:
     # What an operator asks from another terminal.
 
     def _listen(self, controls: dict[str, str]) -> None:
+        self._ctx.limits = self._limits.with_controls(controls)
+        if self._state not in (RunState.RUNNING, RunState.PAUSING, RunState.PAUSED):
+            return
         wanted = controls.get("pause", "off") == "on"
         if wanted and not self._paused.is_set():
             self._paused.set()

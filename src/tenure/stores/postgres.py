@@ -47,7 +47,7 @@ class PostgresStore:
         *,
         role: str | None = None,
         settings: Mapping[str, str] | None = None,
-        pool_size: int = 8,
+        pool_size: int = 16,
     ) -> None:
         """Keep the DSN *url*; `role` is set and `settings` are applied in every session. Nothing is opened yet."""
         self._url = url

@@ -1,0 +1,71 @@
+"""Works off the ranges of one operation in threads: as many as the store's limit allows at the moment."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from tenure.errors import InterruptedRunError
+from tenure.operations.base import Claim, Operation
+from tenure.runner.context import Context
+
+IDLE_POLL_SECONDS = 1.0
+MOST_WORKERS = 8
+
+
+def work_off(ctx: Context, operation: Operation, hold: Callable[[Operation], None]) -> None:
+    """Run every open range of *operation* to its end; *hold* is called before each batch and returns when it may go on.
+
+    Errors: the first one of any thread, after the others have finished the batch in hand.
+    """
+    abort, drained = threading.Event(), threading.Event()
+    claiming = threading.Lock()
+
+    def allowed() -> int:
+        return max(1, int(ctx.limits.workers.get(operation.store, 1)))
+
+    def work(number: int) -> None:
+        try:
+            while not abort.is_set() and not drained.is_set():
+                if number >= allowed():
+                    drained.wait(IDLE_POLL_SECONDS)
+                    continue
+                with claiming:
+                    claim = ctx.ledger.claim(operation.id, ctx.token)
+                if claim is None:
+                    drained.set()
+                    return
+                _work_on(ctx, operation, claim, hold, abort)
+        except BaseException:
+            abort.set()
+            drained.set()
+            raise
+
+    # Threads beyond the limit wait for a higher one: `tenure limit` holds for ranges that are claimed from then on.
+    threads = max(allowed(), MOST_WORKERS)
+    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix=f"tenure-{operation.store}") as pool:
+        futures = [pool.submit(work, number) for number in range(threads)]
+    failures = [error for future in futures if (error := future.exception()) is not None]
+    # An interruption is the echo of what stopped the others.
+    failures.sort(key=lambda error: isinstance(error, InterruptedRunError))
+    if failures:
+        raise failures[0]
+
+
+def _work_on(
+    ctx: Context, operation: Operation, claim: Claim, hold: Callable[[Operation], None], abort: threading.Event
+) -> None:
+    """Run the batches of one range to its end."""
+    while True:
+        hold(operation)
+        ctx.signal.check(operation.id)
+        if abort.is_set():
+            raise InterruptedRunError(operation=operation.id)
+        step = operation.run_batch(ctx, claim)
+        if not step.committed:
+            ctx.ledger.advance(claim, step.cursor, changed=step.changed, seen=step.seen)
+        ctx.reporter.advance(operation.id, step.changed)
+        if step.cursor is None:
+            return
+        claim = claim.model_copy(update={"cursor": step.cursor})
