@@ -287,3 +287,12 @@ def test_views_that_group_by_a_natural_key(tmp_path: Path) -> None:
     view = View(name="v", definition="SELECT name, p FROM t GROUP BY name", depends_on=("t",))
     made = plan(playbook(tmp_path, {"t": COLUMN}), catalog(natural, views=(view,)))
     assert [finding.object for finding in made.findings if finding.id == "TEN028"] == ["v"]
+
+
+def test_a_table_divided_by_the_key_is_refused(tmp_path: Path) -> None:
+    key = Column(name="project_id", type="text", text_like=True)
+    part = table("part", columns=(key,), partition_of="t")
+    parted = table("t", columns=(key,), kind="partitioned", partition_columns=("project_id",), partitions=("part",))
+    made = plan(playbook(tmp_path, {"t": COLUMN}), catalog(parted, part))
+    assert [finding.id for finding in made.errors] == ["TEN010"]
+    assert made.operations == ()

@@ -112,6 +112,7 @@ def row_rules(playbook: models.Playbook, catalog: PostgresCatalog) -> RowRules:
         before = len(built.findings)
         specs = tuple(_sources(name, table, tables[name], playbook, catalog, built.findings))
         _check_key_column(key, table, built.findings)
+        _check_partitions(key, table, catalog, built.findings)
         decided = resolved_policy(playbook.policy(tables[name]))
         _check_key_reference(key, table, decided, built.findings)
         if len(built.findings) == before:
@@ -223,6 +224,24 @@ def _check_key_column(key: TenantKey, table: Table, findings: list[Finding]) -> 
                 "Drop the generation first, or choose another `tenant.key`.",
             )
         )
+
+
+def _check_partitions(key: TenantKey, table: Table, catalog: PostgresCatalog, findings: list[Finding]) -> None:
+    """Refuse a table that is divided by the key itself: a trigger may not move a row to another partition."""
+    waiting = [table]
+    while waiting:
+        found = waiting.pop()
+        waiting.extend(child for name in found.partitions if (child := catalog.table(name)) is not None)
+        if key.name in found.partition_columns:
+            findings.append(
+                problem(
+                    "TEN010",
+                    table.display,
+                    f"{found.display} is partitioned by {key.name}: its rows cannot be keyed where they are",
+                    "It is divided by tenant already: mark it `exempt:` with that as the reason, and key what is "
+                    "missing by hand.",
+                )
+            )
 
 
 def _check_key_reference(key: TenantKey, table: Table, decided: Policy, findings: list[Finding]) -> None:

@@ -31,6 +31,7 @@ class SwapPrimaryKey(Operation):
     old: OldUnique
     new: str
     new_body: str
+    replica_identity: bool = False
     lock: str = "ACCESS EXCLUSIVE, milliseconds"
     hazards: tuple[Hazard, ...] = (Hazard.ACCESS_EXCLUSIVE, Hazard.IRREVERSIBLE, Hazard.BREAKS_ON_CONFLICT)
 
@@ -45,7 +46,14 @@ class SwapPrimaryKey(Operation):
     def _swap(self) -> list[sql.Composed]:
         table, name = table_sql(self.old.index.table), sql.Identifier(self.new)
         promote = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} PRIMARY KEY USING INDEX {}").format(table, name, name)
-        return [self.old.drop(), promote]
+        return [self.old.drop(), promote, *self._identity(self.new)]
+
+    def _identity(self, index: str) -> list[sql.Composed]:
+        """Return what tells logical replication, where it was told of the old key by name, of the one in its place."""
+        if not self.replica_identity:
+            return []
+        statement = sql.SQL("ALTER TABLE {} REPLICA IDENTITY USING INDEX {}")
+        return [statement.format(table_sql(self.old.index.table), sql.Identifier(index))]
 
     def apply(self, ctx: Context) -> Outcome:
         """Swap them in one transaction, unless they are. Errors: RefusedError when something depends on the old key."""
@@ -92,6 +100,7 @@ class SwapPrimaryKey(Operation):
                 sql.Identifier(table.schema_name, bare.name), sql.Identifier(self.new)
             ),
             self.old.attach(),
+            *self._identity(self.old.index.name),
         ]
         notify = lambda text: ctx.reporter.note(self.id, text)  # noqa: E731
         ctx.postgres.ddl([*drops, *swap, *adds], notify=notify)

@@ -200,7 +200,12 @@ def _drop(catalog: PostgresCatalog, verdict: Verdict, operation: RescopeUnique) 
     # A null key is allowed in no primary key: there the per-tenant index alone takes the old key's place.
     if index.primary and not operation.null_keys:
         return SwapPrimaryKey(
-            object=verdict.object, old=old, new=operation.index.name, new_body=operation.index.body, planned=1
+            object=verdict.object,
+            old=old,
+            new=operation.index.name,
+            new_body=operation.index.body,
+            replica_identity=index.replica_identity,
+            planned=1,
         )
     return DropUnique(
         object=verdict.object,

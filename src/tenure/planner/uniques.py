@@ -48,7 +48,7 @@ def _verdict(table: Table, index: Index, rule: TableRule, row_rule: RowRule) -> 
     asked = next((rule.unique[name] for name in (index.name, index.constraint) if name in rule.unique), None)
     if not index.valid:
         return Verdict(table, index, "invalid", "left by a build that failed: it protects nothing and costs writes")
-    if row_rule.key.name in index.columns:
+    if row_rule.key.name in index.columns or any(row_rule.key.name in text for text in index.expressions):
         return Verdict(table, index, "scoped", f"holds per {row_rule.key.name} already")
     if isinstance(asked, Keep):
         return Verdict(table, index, "keep", asked.keep)
