@@ -39,12 +39,14 @@ def answers(
         if given is not None and place in given:
             said, value = given[place]
         elif isinstance(source, ConstantSource | ColumnSource):
-            looked = f"{item}_v{place}"
-            raw = text(source.value) if isinstance(source, ConstantSource) else f"{item}.{name(source.name)}"
-            lines.append(f"OPTIONAL MATCH ({looked}:{VALUE_LABEL}) WHERE {looked}.value = {as_text(raw)}")
-            nothing = f"{raw} IS NULL OR {raw} = '' OR {as_text(raw)} IN {text(list(key.untagged))}"
-            said = f"CASE WHEN {nothing} THEN 'nothing' WHEN {looked} IS NOT NULL THEN 'tenant' ELSE 'unknown' END"
-            value = f"coalesce({looked}.tenant, {as_text(raw)})"
+            raw, looked, known = (f"{item}_{letter}{place}" for letter in ("r", "x", "k"))
+            value = text(source.value) if isinstance(source, ConstantSource) else f"{item}.{name(source.name)}"
+            lines += _looked_up(value, raw, looked, known)
+            said = (
+                f"CASE WHEN {raw} IS NULL OR {looked} IN {text(['', *key.untagged])} THEN 'nothing' "
+                f"WHEN {known} IS NOT NULL THEN 'tenant' ELSE 'unknown' END"
+            )
+            value = f"coalesce({known}.tenant, {looked})"
         else:
             said = f"coalesce({item}.{SAYS}_{place}, 'nothing')"
             value = f"{item}.{VALUE}_{place}"
@@ -55,14 +57,22 @@ def answers(
 
 def present(key: TenantKey, item: str) -> tuple[str, ...]:
     """Return the lines that make `<item>_e` and `<item>_ev`: what the key says that is there, and its tenant."""
-    key_is = f"{item}.{name(key.name)}"
-    there = as_text(key_is)
+    raw, looked, known = f"{item}_p", f"{item}_px", f"{item}_k"
     return (
-        f"OPTIONAL MATCH ({item}_k:{VALUE_LABEL}) WHERE {item}_k.value = {there}",
-        f"WITH *, CASE WHEN {key_is} IS NULL OR {key_is} = [] OR {key_is} IN {text(untagged_values(key))} "
-        f"THEN 'nothing' WHEN {there} = {text(key.quarantine)} THEN 'quarantined' "
-        f"WHEN {there} = {text(key.shared)} THEN 'shared' WHEN {item}_k IS NOT NULL THEN 'tenant' "
-        f"ELSE 'unknown' END AS {item}_e, coalesce({item}_k.tenant, {there}) AS {item}_ev",
+        *_looked_up(f"{item}.{name(key.name)}", raw, looked, known),
+        f"WITH *, CASE WHEN {raw} IS NULL OR {raw} = [] OR {raw} IN {text(untagged_values(key))} THEN 'nothing' "
+        f"WHEN {looked} = {text(key.quarantine)} THEN 'quarantined' WHEN {looked} = {text(key.shared)} THEN 'shared' "
+        f"WHEN {known} IS NOT NULL THEN 'tenant' ELSE 'unknown' END AS {item}_e, "
+        f"coalesce({known}.tenant, {looked}) AS {item}_ev",
+    )
+
+
+def _looked_up(value: str, raw: str, looked: str, known: str) -> tuple[str, ...]:
+    """Return the lines that make *raw* (a value), *looked* (it as text) and *known* (what says its tenant, or null)."""
+    return (
+        f"WITH *, {value} AS {raw}",
+        f"WITH *, {as_text(raw)} AS {looked}",
+        f"OPTIONAL MATCH ({known}:{VALUE_LABEL}) WHERE {known}.value = {looked}",
     )
 
 

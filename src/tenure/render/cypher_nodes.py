@@ -136,7 +136,7 @@ def decide(dialect: Dialect, graph: GraphSpec, spec: NodeSpec) -> str:
         *weigh("n", policy),
         f"WITH *, {key_for(key, 'n', policy)} AS n_key",
     ]
-    may = f"n_key IS NOT NULL AND n_key <> coalesce({as_text(there)}, '')"
+    may = "n_key IS NOT NULL AND n_key <> coalesce(n_px, '')"
     if not spec.key_exists:
         may += f" AND {untagged(key, 'n')}"
     removed = [f"n.{kind}_{place}" for place in range(len(spec.rule.sources)) for kind in (SAYS, VALUE)]

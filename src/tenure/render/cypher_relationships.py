@@ -15,7 +15,6 @@ from tenure.render.cypher_terms import (
     SAYS,
     VALUE,
     Dialect,
-    as_text,
     flattened,
     most,
     name,
@@ -85,7 +84,7 @@ def decide(dialect: Dialect, graph: GraphSpec, spec: RelationshipSpec) -> str:
         *derive("x", answers(key, "x", spec.rule.sources, given)),
         *weigh("x", policy),
         f"WITH *, {key_for(key, 'x', policy)} AS x_key",
-        f"FOREACH (_ IN CASE WHEN x_key IS NOT NULL AND x_key <> coalesce({as_text(there)}, '') THEN [1] ELSE [] END "
+        f"FOREACH (_ IN CASE WHEN x_key IS NOT NULL AND x_key <> coalesce(x_px, '') THEN [1] ELSE [] END "
         f"| SET {there} = {written(key, 'x_key')})",
     ]
     removed = [f"x.{OWNED}", f"x.{MORE}"]

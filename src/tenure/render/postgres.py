@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from importlib.resources import files
@@ -25,7 +26,7 @@ from tenure.playbook.models import Playbook
 from tenure.render.backfill_block import backfill_block
 from tenure.render.exports import ENCODER, Export
 from tenure.render.look_first import duplicates_per_tenant, look_first
-from tenure.render.text import SQL_FILE, do_block, header, one_line
+from tenure.render.text import SQL_FILE, do_block, dollar_quoted, header, one_line
 from tenure.values import Phase, TableName
 
 LOCK_TIMEOUT = "5s"
@@ -61,6 +62,8 @@ def _lines(
     for operation in operations:
         if isinstance(operation, LoadDecisions):
             yield _transaction(operation.describe(), operation.statements())
+    yield "\n-- What was there before: later, tenure could not tell the keys that are written here from the application's."
+    yield _baseline(catalog)
     yield _title("2. Look at this first: to which bin every row comes, and rows that would collide. Nothing is changed")
     yield from look_first(plan, catalog, built)
     yield _title("3. Make room: columns, and triggers that fill them from now on (locks of milliseconds)")
@@ -106,6 +109,24 @@ def _session(playbook: Playbook) -> Iterator[str]:
         yield setting.as_string(None)
     yield "-- Fails at once where the file is run inside one transaction, in which the backfill could not commit."
     yield do_block("BEGIN\n    COMMIT;\nEND")
+
+
+def _baseline(catalog: Catalog) -> str:
+    """Return the statement that keeps the catalog for `tenure verify` and `tenure apply`, an object a line."""
+    stores = []
+    for store, body in catalog.model_dump(mode="json", exclude_defaults=True).items():
+        fields = []
+        for name, value in body.items():
+            written = json.dumps(value, ensure_ascii=False)
+            if isinstance(value, list):
+                written = "[" + ",".join(f"\n{json.dumps(one, ensure_ascii=False)}" for one in value) + "]"
+            fields.append(f"{json.dumps(name)}: {written}")
+        stores.append(f"{json.dumps(store)}: {{" + ",\n".join(fields) + "}")
+    text = "{" + ",\n".join(stores) + "}"
+    return (
+        "INSERT INTO tenure.baseline (name, object, body) VALUES ('catalog', '', "
+        f"{dollar_quoted(text, 'catalog')})\nON CONFLICT (name, object) DO NOTHING;"
+    )
 
 
 def _title(text: str) -> str:

@@ -19,8 +19,8 @@ def readme_file(plan: Plan, files: Collection[str], exported: list[Export]) -> s
         f"<!-- {README_FILE}, rendered by `tenure render`; change the playbook, not this file. -->",
         "",
         f"They write `{key}` on everything that the playbook keys, and make uniqueness hold per `{key}`. They do",
-        "what `tenure apply` does up to its first gate, with the same statements and the same decisions; what they lack",
-        "is its ledger of progress, its throttle and its way back item by item.",
+        "what `tenure apply` does up to its first gate, with the same statements and the same decisions; what they",
+        "lack is its ledger of progress, its throttle and its way back item by item.",
         "",
         f"- playbook `{plan.playbook_digest}`",
         f"- plan `{plan.hash}`",
@@ -33,8 +33,8 @@ def readme_file(plan: Plan, files: Collection[str], exported: list[Export]) -> s
         f"1. **`{SQL_FILE}`**, in this folder:",
         f'   `psql -q -v ON_ERROR_STOP=1 -f {SQL_FILE} "$POSTGRES"`.',
         "   It shows to which bin every row comes and which rows would collide, and stops there, with nothing changed,",
-        "   while a row has no owner that the playbook accepts. Then columns and triggers, the backfill in batches that",
-        "   commit, NOT NULL, indexes, uniqueness per tenant and composite foreign keys. At its end it writes the CSV",
+        "   while a row has no owner that the playbook accepts. Then columns and triggers, the backfill in batches",
+        "   that commit, NOT NULL, indexes, uniqueness per tenant and composite foreign keys. At its end it writes the CSV",
         "   files that the others read into the current folder.",
     ]
     number = 2
@@ -52,7 +52,8 @@ def readme_file(plan: Plan, files: Collection[str], exported: list[Export]) -> s
     if SCRIPT_FILE in files:
         lines += [
             f"{number}. **`{SCRIPT_FILE}`**: `QDRANT_URL=... python {SCRIPT_FILE} --dry-run` shows what",
-            "   would be written, without `--dry-run` it writes. Or `--copy-to NEW` copies the points into a new collection.",
+            "   would be written, without `--dry-run` it writes. Or `--copy-to NEW` copies the points into a new",
+            "   collection.",
         ]
         number += 1
     trigger = next((one_line(o.name) for o in plan.operations if isinstance(o, FillTrigger)), "")
@@ -66,9 +67,9 @@ def readme_file(plan: Plan, files: Collection[str], exported: list[Export]) -> s
         "## How to undo it",
         "",
         f"- Postgres: drop the trigger `{trigger}` of each table, then its column `{key}`, which takes its indexes and",
-        "  constraints along, then the functions and sequences of schema `tenure`. Where a table had the column before,",
-        "  do not drop it: `tenure.journal` has every value that was replaced.",
-        f"- Neo4j: drop the constraints and indexes whose names start with `tenure_`, then remove the property `{key}`.",
+        "  constraints along, then the functions and sequences of schema `tenure`. Where a table had the column",
+        "  before, do not drop it: `tenure.journal` has every value that was replaced.",
+        f"- Neo4j: drop the constraints and indexes whose names start with `tenure_`, then remove property `{key}`.",
         f"- Qdrant: delete the payload field `{key}` and its index; or drop the copy.",
         "",
         "The old uniqueness, foreign keys and constraints stay until somebody drops them, so nothing else is lost.",
