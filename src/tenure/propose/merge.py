@@ -1,0 +1,196 @@
+"""Adds what is new to a playbook that somebody edited: text goes in between, and every byte of theirs stays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from io import StringIO
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from tenure.errors import UsageError
+from tenure.propose.proposal import Entry, Proposal
+from tenure.propose.writer import entries_lines, section_lines, tenant_lines
+from tenure.propose.yaml_text import flow, scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A change of text: *text* takes the place of what stands from *start* to *end* (nothing, for an insertion)."""
+
+    start: int
+    end: int
+    text: str
+
+
+class Merge:
+    """One playbook's text with the positions of its nodes, and the edits to be made."""
+
+    def __init__(self, text: str, proposal: Proposal) -> None:
+        """Take the text of a playbook that is known to load."""
+        self.text, self.proposal = text, proposal
+        self.newline = "\r\n" if "\r\n" in text else "\n"
+        root = YAML(typ="rt").compose(StringIO(text))
+        assert isinstance(root, MappingNode)
+        self.root = root
+        self.edits: list[Edit] = []
+        self.added: list[Entry] = []
+
+    def result(self, stores: Iterable[str], aliases: str | None) -> str:
+        """Return the text with the new entries of *stores*, and with *aliases* and `untagged` where none are.
+
+        Errors: UsageError when the result would not say what the old text said, which is never written.
+        """
+        self._tenant(aliases)
+        for store in stores:
+            if store == "neo4j":
+                self._graph()
+            else:
+                self._section(self.root, store, store, 2)
+        text = self.text
+        # Later positions first; of two insertions at one place the one asked for first comes first.
+        for _, edit in sorted(enumerate(self.edits), key=lambda item: (item[1].start, item[0]), reverse=True):
+            text = text[: edit.start] + edit.text + text[edit.end :]
+        self._verify(text)
+        return text
+
+    def _tenant(self, aliases: str | None) -> None:
+        tenant = value_of(self.root, "tenant")
+        registry = value_of(tenant, "registry") if isinstance(tenant, MappingNode) else None
+        if not isinstance(tenant, MappingNode) or not isinstance(registry, MappingNode):
+            return
+        fresh = False
+        for name, value in zip(("table", "column"), self.proposal.registry, strict=True):
+            node = value_of(registry, name)
+            if isinstance(node, ScalarNode) and node.value == "?" and value != "?":
+                self.edits.append(Edit(node.start_mark.index, node.end_mark.index, scalar(value)))
+                fresh = True
+        kind = value_of(tenant, "type")
+        if fresh and isinstance(kind, ScalarNode) and kind.value != self.proposal.type:
+            self.edits.append(Edit(kind.start_mark.index, kind.end_mark.index, self.proposal.type))
+        if aliases is None and not self.proposal.untagged:
+            return
+        if not tenant.flow_style and value_of(tenant, "aliases") is None and value_of(tenant, "untagged") is None:
+            lines = list(tenant_lines(self.proposal, aliases, tenant.value[0][0].start_mark.column))
+            self._insert_after(tenant, lines)
+
+    def _graph(self) -> None:
+        graph = value_of(self.root, "neo4j")
+        if not isinstance(graph, MappingNode) or not graph.value:
+            if any(entry.store.startswith("neo4j") for entry in self.proposal.entries):
+                self.added += [entry for entry in self.proposal.entries if entry.store.startswith("neo4j")]
+                self._replace_section(self.root, "neo4j", [*section_lines("neo4j", self.proposal)][1:], 0)
+            return
+        for part in ("nodes", "relationships"):
+            self._section(graph, part, f"neo4j.{part}", graph.value[0][0].start_mark.column + 2)
+
+    def _section(self, parent: MappingNode, name: str, store: str, indent: int) -> None:
+        section = value_of(parent, name)
+        known = {key.value for key, _ in section.value} if isinstance(section, MappingNode) else set()
+        new = [entry for entry in self.proposal.entries if entry.store == store and entry.name not in known]
+        if not new:
+            return
+        self.added += new
+        if not isinstance(section, MappingNode) or not section.value:
+            own = parent.value[0][0].start_mark.column if parent is not self.root else 0
+            self._replace_section(parent, name, [*entries_lines(new, max(indent, own + 2))], own)
+        elif section.flow_style:
+            at = self._end(section.value[-1][1])
+            margin = self.newline + " " * (section.start_mark.column if section.start_mark.line else 2)
+            body = "".join(f",{margin}{scalar(entry.name)}: {flow(entry.rule)}" for entry in new)
+            self.edits.append(Edit(at, at, body))
+        else:
+            self._insert_after(section, [*entries_lines(new, section.value[0][0].start_mark.column)])
+
+    def _replace_section(self, parent: MappingNode, name: str, lines: list[str], indent: int) -> None:
+        """Put *lines* under the key *name*, which is absent or has no content, as a block."""
+        pair = next(((key, value) for key, value in parent.value if key.value == name), None)
+        if pair is None:
+            if parent.flow_style:
+                raise UsageError(
+                    detail=f"the playbook's mapping around {name!r} is written in braces, where nothing can be added "
+                    f"with comments: write it as a block, or add `{name}: {{}}` to it."
+                )
+            self._insert_after(
+                parent, ["", f"{' ' * indent}{name}:", *lines] if not indent else [f"{' ' * indent}{name}:", *lines]
+            )
+            return
+        key, value = pair
+        if value.end_mark.index > value.start_mark.index:
+            self.edits.append(Edit(value.start_mark.index, value.end_mark.index, ""))
+        at = self._line_end(
+            max(value.end_mark.index, key.end_mark.index + 1)
+            if value.end_mark.index > key.end_mark.index
+            else key.end_mark.index
+        )
+        self._insert(at, lines)
+
+    def _insert_after(self, section: MappingNode, lines: list[str]) -> None:
+        """Insert *lines* behind the last entry of a block, and behind comments that are indented like its entries."""
+        column = section.value[0][0].start_mark.column
+        at = self._line_end(self._end(section.value[-1][1]))
+        while at < len(self.text) and column:
+            end = self.text.find("\n", at)
+            line = self.text[at : end if end >= 0 else len(self.text)]
+            if not line.lstrip().startswith("#") or len(line) - len(line.lstrip()) < column:
+                break
+            at = end + 1 if end >= 0 else len(self.text)
+        self._insert(at, lines)
+
+    def _insert(self, at: int, lines: list[str]) -> None:
+        text = "".join(line + self.newline for line in lines)
+        if at > 0 and self.text[at - 1] != "\n":
+            text = self.newline + text
+        self.edits.append(Edit(at, at, text))
+
+    def _line_end(self, index: int) -> int:
+        """Return where the next line starts, or *index* when it is the start of one."""
+        if index > 0 and self.text[index - 1] == "\n":
+            return index
+        end = self.text.find("\n", index)
+        return end + 1 if end >= 0 else len(self.text)
+
+    def _end(self, node: Node) -> int:
+        """Return where the text of a node ends: a block ends with its last entry, not where the next thing starts."""
+        if isinstance(node, MappingNode) and not node.flow_style and node.value:
+            return self._end(node.value[-1][1])
+        if isinstance(node, SequenceNode) and not node.flow_style and node.value:
+            return self._end(node.value[-1])
+        index = node.end_mark.index
+        # A block scalar ends where the next line starts; an empty value where its colon was.
+        return int(index)
+
+    def _verify(self, text: str) -> None:
+        before, after = YAML(typ="safe").load(self.text), YAML(typ="safe").load(text)
+        names = {(entry.store, entry.name) for entry in self.added}
+        if not _holds(before, after) or any(_rule(after, *name) is None for name in names):
+            raise UsageError(
+                detail="the playbook is written in a way that nothing can be added to safely (anchors or braces around "
+                "whole sections); write its sections as plain blocks and run `tenure init` again."
+            )
+
+
+def value_of(node: Any, name: str) -> Node | None:
+    """Return the value under the key *name* of a mapping node, or None."""
+    if not isinstance(node, MappingNode):
+        return None
+    return next((value for key, value in node.value if key.value == name), None)
+
+
+def _holds(before: Any, after: Any) -> bool:
+    """Return whether everything that *before* says is in *after*; open questions may have been answered."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        return all(name in after and _holds(value, after[name]) for name, value in before.items())
+    return (
+        before == after
+        or before in (None, "?", {})
+        or (before in ("text", "uuid", "bigint") and isinstance(after, str))
+    )
+
+
+def _rule(document: Any, store: str, name: str) -> Any:
+    for part in store.split("."):
+        document = (document or {}).get(part)
+    return (document or {}).get(name)
