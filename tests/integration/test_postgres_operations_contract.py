@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -11,9 +12,13 @@ import psycopg
 import pytest
 from postgres_kit import PROJECTS, Application, application
 
+from tenure.demo import example
+from tenure.demo.example import generate, load_postgres
 from tenure.errors import OperationFailedError, RefusedError
 from tenure.operations.drop_fill_trigger import WatchWriters
 from tenure.planner.references import references
+from tenure.playbook import load_playbook
+from tenure.session import Session
 from tenure.values import NEEDS_CONSENT, Phase
 
 T: dict[str, Any] = {"t": {"tenant": {"column": "p"}}}
@@ -398,3 +403,21 @@ def test_actions_with_column_lists_need_postgres_15(postgres_dsn: str, tmp_path:
         old = app.catalog().model_copy(update={"server_version": 140000})
         assert [bool(reference.keep) for reference in references(old, built)] == [True]
         assert [bool(reference.keep) for reference in references(app.catalog(), built)] == [False]
+
+
+def test_the_example_to_contract_and_back(postgres_dsn: str, tmp_path: Path) -> None:
+    """All of the worked example's tables, with their triggers, views and natural keys."""
+    load_postgres(postgres_dsn, generate(0.2, 1))
+    source = Path(example.__file__).parent
+    text = (source / "tenure.yaml").read_text()
+    text = re.sub(r"\n  neo4j: .*\n  qdrant: .*\n", "\n", text[: text.index("\nneo4j:\n")])
+    (tmp_path / "tenure.yaml").write_text(text)
+    (tmp_path / "tenants.csv").write_text((source / "tenants.csv").read_text())
+    with Session(load_playbook(tmp_path / "tenure.yaml", {"TENURE_POSTGRES": postgres_dsn})) as session:
+        app = Application(postgres_dsn, session)
+        assert contracted(app) > 10
+        for table in app.catalog().tables:
+            if table.column("project_id") is not None and table.primary_key:
+                assert "project_id" in table.primary_key or len(table.primary_key) == 1
+        app.undo()
+        app.untouched()

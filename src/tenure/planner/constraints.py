@@ -218,21 +218,25 @@ def _drop(catalog: PostgresCatalog, verdict: Verdict, operation: RescopeUnique) 
 
 def _classes(design: Design) -> Iterator[Finding]:
     """Yield the class of every unique that is not re-scoped: those that are show as operations."""
-    for verdicts in design.verdicts.values():
-        for verdict in verdicts:
-            what = f"unique {verdict.index.name}"
-            if verdict.group in ("keep", "surrogate"):
-                yield _say("TEN022", "info", verdict.object, f"{what} is kept ({verdict.group}): {verdict.reason}")
-            elif verdict.group == "exclusion":
-                yield _say(
-                    "TEN021",
-                    "warning",
-                    verdict.object,
-                    f"exclusion constraint {verdict.index.name} holds across tenants and {verdict.reason}: "
-                    f"{verdict.index.constraint_definition}",
-                    "Add the key WITH = to it by hand in a window, or keep it: "
-                    f"`unique: {{{verdict.index.name}: {{keep: REASON}}}}`.",
-                )
+    found = [verdict for verdicts in design.verdicts.values() for verdict in verdicts]
+    names = tuple(verdict.object for verdict in found if verdict.group == "surrogate")
+    if names:
+        title = f"{len(names)} primary key(s) are kept (surrogate): generated ids do not repeat per tenant"
+        yield _say("TEN022", "info", "primary keys", title).model_copy(update={"count": len(names), "sample": names})
+    for verdict in found:
+        what = f"unique {verdict.index.name}"
+        if verdict.group == "keep":
+            yield _say("TEN022", "info", verdict.object, f"{what} is kept: {verdict.reason}")
+        elif verdict.group == "exclusion":
+            yield _say(
+                "TEN021",
+                "warning",
+                verdict.object,
+                f"exclusion constraint {verdict.index.name} holds across tenants and {verdict.reason}: "
+                f"{verdict.index.constraint_definition}",
+                "Add the key WITH = to it by hand in a window, or keep it: "
+                f"`unique: {{{verdict.index.name}: {{keep: REASON}}}}`.",
+            )
 
 
 def _views(catalog: PostgresCatalog, built: RowRules) -> Iterator[Finding]:

@@ -40,7 +40,10 @@ def usages(catalog: PostgresCatalog, table: Table, index: Index, key: str) -> It
     if not index.primary:
         return
     for view in catalog.views:
-        if table.display in view.depends_on and re.search(r"\bGROUP\s+BY\b", view.definition, re.IGNORECASE):
+        grouping = re.search(r"\bGROUP\s+BY\b(.*)", view.definition, re.IGNORECASE | re.DOTALL)
+        if grouping is None or table.display not in view.depends_on:
+            continue
+        if all(re.search(rf"(?<![\w$]){re.escape(str(column))}(?![\w$])", grouping[1]) for column in index.columns):
             yield Finding(
                 id="TEN028",
                 severity="info",
