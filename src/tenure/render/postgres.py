@@ -62,7 +62,7 @@ def _lines(
     for operation in operations:
         if isinstance(operation, LoadDecisions):
             yield _transaction(operation.describe(), operation.statements())
-    yield "\n-- What was there before: later, tenure could not tell the keys that are written here from the application's."
+    yield "\n-- What was there before: later, the keys written here could not be told from the application's."
     yield _baseline(catalog)
     yield _title("2. Look at this first: to which bin every row comes, and rows that would collide. Nothing is changed")
     yield from look_first(plan, catalog, built)

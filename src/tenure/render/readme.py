@@ -34,8 +34,8 @@ def readme_file(plan: Plan, files: Collection[str], exported: list[Export]) -> s
         f'   `psql -q -v ON_ERROR_STOP=1 -f {SQL_FILE} "$POSTGRES"`.',
         "   It shows to which bin every row comes and which rows would collide, and stops there, with nothing changed,",
         "   while a row has no owner that the playbook accepts. Then columns and triggers, the backfill in batches",
-        "   that commit, NOT NULL, indexes, uniqueness per tenant and composite foreign keys. At its end it writes the CSV",
-        "   files that the others read into the current folder.",
+        "   that commit, NOT NULL, indexes, uniqueness per tenant and composite foreign keys. At its end it writes the",
+        "   CSV files that the others read into the current folder.",
     ]
     number = 2
     if CYPHER_FILE in files:
