@@ -121,7 +121,8 @@ def test_copy_catch_up_switch_and_back(app: App) -> None:
     assert alias_target(app.store, ALIAS) == TARGET
     assert switch.apply(app.ctx).changed == 0
     assert switch.check(app.ctx).left == 0
-    pairs = [tuple(pair) for item, _, _ in app.ctx.ledger.journal_entries(switch.id) for pair in item.get("ids", ())]
+    entries = app.ctx.ledger.journal_entries(switch.id)
+    pairs = [(pair[0], pair[1]) for item, _, _ in entries for pair in item.get("ids", ())]
     assert len(pairs) == 119
     assert dict(pairs)[first] in moved
 

@@ -27,8 +27,8 @@ class Item:
     """A node, relationship or point as its store gave it.
 
     `identity` is what the store or the playbook knows it by, `fields` what the sources ask of it (a missing field and a
-    null are the same), `present` its tenant key as it stands, `answers` what its store itself worked out (neighbours,
-    ends), by the place of the source in the rule.
+    null are the same), `present` its tenant key as it stands, `answers` what is known of it already (neighbours, ends,
+    the row of a re-keyed point), by the place of the source in the rule.
     """
 
     identity: Any
@@ -96,12 +96,7 @@ class Lookups:
     def rows(self, source: RowSource, values: Iterable[Any]) -> dict[str, Answer]:
         """Return the tenant of the rows whose column equals each value, keyed by the value's text."""
         texts = {as_text(value) for value in values if value is not None}
-        if source.column_type == "uuid":
-            asked = [text for text in texts if _is_uuid(text)]
-        elif source.column_type in ("smallint", "integer", "bigint"):
-            asked = [text for text in texts if text.lstrip("-").isdigit()]
-        else:
-            asked = list(texts)
+        asked = _askable(source, texts)
         found = dict.fromkeys(texts, NOTHING)
         if not asked:
             return found
@@ -122,6 +117,24 @@ class Lookups:
             for text, low, high, shared in connection.execute(query):
                 found[text] = self._row_answer(low, high, bool(shared))
         return found
+
+    def tenants(self, source: RowSource, values: Iterable[Any]) -> dict[str, frozenset[str]]:
+        """Return all tenants (sentinels too) of the rows whose column equals each value, keyed by the value's text."""
+        texts = _askable(source, {as_text(value) for value in values if value is not None})
+        if not texts:
+            return {}
+        query = sql.SQL(
+            "SELECT p.{column}::text, array_agg(DISTINCT p.{key}::text) FROM {table} AS p "
+            "WHERE p.{column} = ANY({asked}::{type}[]) AND p.{key} IS NOT NULL GROUP BY 1"
+        ).format(
+            column=sql.Identifier(source.column),
+            key=sql.Identifier(self._key.name),
+            table=self._scope.parent(source.table),
+            asked=sql.Literal(texts),
+            type=raw(source.column_type),
+        )
+        with self._connect() as connection:
+            return {text: frozenset(found) for text, found in connection.execute(query)}
 
     def _row_answer(self, low: str | None, high: str | None, shared: bool) -> Answer:
         if low is None or low in self._key.untagged:
@@ -165,9 +178,10 @@ def _answers(source: ItemSource, place: int, items: Sequence[Item], lookups: Loo
     if isinstance(source, RowSource):
         said = [item.identity if source.match is None else _field(item.fields, source.match) for item in items]
         rows = lookups.rows(source, (value for value in said if _is_scalar(value)))
-        return [
+        found = [
             rows.get(as_text(value), NOTHING) if _is_scalar(value) and value is not None else NOTHING for value in said
         ]
+        return [item.answers.get(place, answer) for item, answer in zip(items, found, strict=True)]
     return [item.answers.get(place, NOTHING) for item in items]
 
 
@@ -190,6 +204,15 @@ def _field(fields: Mapping[str, Any], name: str) -> Any:
             return None
         value = value.get(part)
     return value
+
+
+def _askable(source: RowSource, texts: Iterable[str]) -> list[str]:
+    """Return those texts that a value of the source's type can be written as."""
+    if source.column_type == "uuid":
+        return [text for text in texts if _is_uuid(text)]
+    if source.column_type in ("smallint", "integer", "bigint"):
+        return [text for text in texts if text.lstrip("-").isdigit()]
+    return list(texts)
 
 
 def _is_scalar(value: Any) -> bool:

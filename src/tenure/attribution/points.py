@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 
 from tenure.attribution.items import Item, Lookups, as_text, decide_items
-from tenure.attribution.resolve import Decision, Says
+from tenure.attribution.resolve import Answer, Decision, Says
 from tenure.attribution.rows import raw, table_sql
 from tenure.attribution.spec import ColumnSource, ItemRule, RowSource
 from tenure.stores.qdrant import PAGE, Point, PointId, QdrantStore, path
@@ -194,12 +194,37 @@ class Decided:
         return STALE if self.stale else self.decision.reason
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """By which id the row of a point is found, and what sources say of it that the id alone does not tell."""
+
+    identity: PointId
+    answers: Mapping[int, Answer] = field(default_factory=dict)
+
+
+Resolve = Callable[[Sequence[Point]], list[Known]]
+"""Finds the rows behind points whose ids are not those of their rows: `tenure.operations.point_map.Renamed`."""
+
+
 def decide_points(
-    spec: PointSpec, points: Sequence[Point], lookups: Lookups, rows_exist: RowsExist, *, drift: bool = False
+    spec: PointSpec,
+    points: Sequence[Point],
+    lookups: Lookups,
+    rows_exist: RowsExist,
+    *,
+    drift: bool = False,
+    resolve: Resolve | None = None,
 ) -> list[Decided]:
-    """Decide a page of points; with *drift* also ask of assigned ones whether a row knows them."""
+    """Decide a page of points; with *drift* also ask of assigned ones whether a row knows them.
+
+    *resolve* is for the points of a re-keyed collection.
+    """
     key = spec.key
-    items = [Item(point.id, point.payload, canonical(key, point.payload.get(key.name))) for point in points]
+    known = resolve(points) if resolve is not None else [Known(point.id) for point in points]
+    items = [
+        Item(one.identity, point.payload, canonical(key, point.payload.get(key.name)), one.answers)
+        for point, one in zip(points, known, strict=True)
+    ]
     decisions = decide_items(spec.rule, items, lookups)
     asked = [
         index
@@ -261,6 +286,7 @@ def count_bins_points(
     drift: bool = True,
     each: Callable[[Decided], None] | None = None,
     advance: Callable[[int], None] | None = None,
+    resolve: Resolve | None = None,
 ) -> PointCounts:
     """Decide every point of a collection and count, in memory that does not grow with it.
 
@@ -269,7 +295,7 @@ def count_bins_points(
     """
     counts = PointCounts()
     for points in store.pages(spec.collection, fields=spec.fields, limit=PAGE):
-        decided = decide_points(spec, points, lookups, rows_exist, drift=drift)
+        decided = decide_points(spec, points, lookups, rows_exist, drift=drift, resolve=resolve)
         known = _known(spec, points, lookups)
         for one in decided:
             counts.total += 1

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tenure.attribution.items import Lookups
     from tenure.catalog import Catalog
     from tenure.ledger import Ledger
+    from tenure.operations.rekey_points import RekeyPoints
     from tenure.planner.graph import GraphPlan
     from tenure.planner.plan import Plan
     from tenure.planner.points import PointPlan
@@ -39,7 +40,8 @@ class View:
     `catalog` is what the plan is made from (the state before the first run, with what is new), `live` the state now.
     `mode` says where tenants of rows are read: "sources" before the backfill, "keys" after; `scope`, `lookups` and
     `connect` (the session in which their relations exist) go by it. `decided` has the relation with the decisions of
-    each table in mode "sources".
+    each table in mode "sources". `switches` are those that took readers to a re-keyed copy, by the copy's name:
+    `points` has the copies then, not the collections that they replaced.
     """
 
     playbook: Playbook
@@ -59,6 +61,7 @@ class View:
     scope: Scope
     connect: Callable[[], AbstractContextManager[Connection[Any]]]
     decided: Mapping[str, sql.Identifier] = field(default_factory=dict)
+    switches: Mapping[str, RekeyPoints] = field(default_factory=dict)
     counts: dict[str, Any] = field(default_factory=dict)
 
     def query(self, statement: sql.Composable | str) -> list[tuple[Any, ...]]:

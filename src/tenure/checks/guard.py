@@ -9,10 +9,12 @@ from tenure.checks.base import Check, Named, Report, View
 from tenure.checks.complete import Completeness
 from tenure.checks.inspect import found_by, ordered
 from tenure.checks.item_uniqueness import ItemUniqueness
+from tenure.checks.replaced import Replaced
 from tenure.checks.uniqueness import Uniqueness
 from tenure.checks.view import bare_view
 from tenure.checks.writers import Writers
 from tenure.planner.classify import classification
+from tenure.planner.points import with_replaced
 from tenure.values import Finding
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ class Classified(Named):
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield what the planner would refuse, of the stores as they are now."""
-        yield from classification(view.playbook, view.live)
+        yield from classification(view.playbook, with_replaced(view.live, view.catalog, view.key.name))
         yield from view.rows.findings
 
 
@@ -63,6 +65,7 @@ CHECKS: tuple[Check, ...] = (
     Uniqueness(),
     ItemUniqueness(),
     Writers(),
+    Replaced(),
 )
 
 

@@ -14,6 +14,7 @@ from tenure.attribution.points import PointCounts, PointSpec, RowsExist, count_b
 from tenure.attribution.resolve import Decision
 from tenure.checks.base import View
 from tenure.checks.row_bins import SHARED, end_of
+from tenure.checks.view import resolving
 
 
 @dataclass
@@ -92,7 +93,8 @@ def _points(view: View, spec: PointSpec) -> CollectionCounts:
         _note(reasons, one.decision.bin, one.reason)
 
     rows_exist = RowsExist(view.postgres.connection)
-    counts = count_bins_points(view.qdrant, spec, view.lookups, rows_exist, each=each)
+    with resolving(view, spec.collection) as resolve:
+        counts = count_bins_points(view.qdrant, spec, view.lookups, rows_exist, each=each, resolve=resolve)
     return CollectionCounts(counts, ends, reasons)
 
 

@@ -18,7 +18,7 @@ from tenure.attribution.graph_pages import scan_nodes, scan_relationships
 from tenure.attribution.graph_read import Node, Relationship
 from tenure.attribution.graph_values import Decided
 from tenure.attribution.items import as_text
-from tenure.attribution.points import PointSpec, RowsExist, canonical, decide_points
+from tenure.attribution.points import PointSpec, Resolve, RowsExist, canonical, decide_points
 from tenure.attribution.resolve import Answer, Says
 from tenure.attribution.spec import ColumnSource, ItemRule
 from tenure.checks.base import SAMPLE, View
@@ -27,6 +27,7 @@ from tenure.checks.links import Link, links
 from tenure.checks.row_bins import QUARANTINE, SHARED, UNASSIGNED
 from tenure.checks.row_differences import APPLICATION, RELEASABLE, WRONG
 from tenure.checks.row_keys import Keys
+from tenure.checks.view import resolving
 from tenure.ledger.ledger import dumps
 from tenure.stores.qdrant import Point
 
@@ -106,6 +107,11 @@ def _ends(
 
 
 def _points(view: View, spec: PointSpec) -> ItemKeys:
+    with resolving(view, spec.collection) as resolve:
+        return _resolved_points(view, spec, resolve)
+
+
+def _resolved_points(view: View, spec: PointSpec, resolve: Resolve | None) -> ItemKeys:
     assert view.qdrant is not None
     found = ItemKeys()
     link = _link(view, "qdrant", spec.collection)
@@ -117,17 +123,19 @@ def _points(view: View, spec: PointSpec) -> ItemKeys:
         bare = list(points) if reads_key else [Point(p.id, _without(p.payload, name)) for p in points]
         decided = [
             Decided(replace(one.decision, write=one.write))
-            for one in decide_points(spec, bare, view.lookups, rows_exist)
+            for one in decide_points(spec, bare, view.lookups, rows_exist, resolve=resolve)
         ]
+        known = [one.identity for one in resolve(points)] if resolve is not None else [p.id for p in points]
         items = [Node(str(p.id), 0, canonical(view.key, p.payload.get(name)), dict(p.payload)) for p in points]
         wrong_type = [p.payload.get(name) for p in points]
-        values = [_value(p.payload, link, p.id) for p in points]
+        values = [_value(p.payload, link, identity) for p, identity in zip(points, known, strict=True)]
         if reads_key:
             decided = [
                 one if one.decision.write is not None else Decided(replace(one.decision, write=_as_key(item.present)))
                 for one, item in zip(decided, items, strict=True)
             ]
-        _compare(view, found, spec.rule, items, decided, link, values, [p.id for p in points], raw=wrong_type)
+        _compare(view, found, spec.rule, items, decided, link, values, [p.id for p in points], raw=wrong_type,
+                 listed=known)  # fmt: skip
     return found
 
 
@@ -143,12 +151,14 @@ def _compare(
     *,
     kind: str = WRONG,
     raw: Sequence[Any] | None = None,
+    listed: Sequence[Any] | None = None,
 ) -> None:
-    """Count a page's keys, and what differs from the decisions made without them."""
+    """Count a page's keys, and what differs from the decisions made without them; *listed* are the names under which
+    the ledger lists the items in quarantine, where these are others."""
     keys = found.keys
     view.lookups.values(item.present for item in items if isinstance(item.present, str | int | float))
     open_differences: list[tuple[int, str, dict[str, object]]] = []
-    releasable: list[dict[str, object]] = []
+    releasable: list[tuple[object, dict[str, object]]] = []
     for index, (item, one) in enumerate(zip(items, decided, strict=True)):
         keys.total += 1
         if one.tenants:
@@ -181,14 +191,14 @@ def _compare(
             continue
         if sentinel:
             if derived is not None and derived not in (view.key.quarantine, view.key.shared):
-                releasable.append(sample)
+                releasable.append(((listed or names)[index], sample))
         elif one.decision.bin == "unassigned" or rule.policy.existing == "keep":
             found.differs(APPLICATION, sample)
         else:
             open_differences.append((index, present, sample))
-    put_aside = _put_aside(view, [sample["item"] for sample in releasable])
-    for sample in releasable:
-        if dumps(sample["item"]) not in put_aside:
+    put_aside = _put_aside(view, [name for name, _ in releasable])
+    for name, sample in releasable:
+        if dumps(name) not in put_aside:
             found.differs(RELEASABLE, sample)
     if not open_differences:
         return

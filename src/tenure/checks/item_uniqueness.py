@@ -91,7 +91,9 @@ class ItemUniqueness(Named):
             if not isinstance(operation, TenantIndex) or not operation_done(view, operation.id):
                 continue
             assert live is not None
-            collection = live.collection(operation.collection)
+            # Once readers use the re-keyed copy, it is the copy that needs the index.
+            copied = {switch.collection: switch.target for switch in view.switches.values()}
+            collection = live.collection(copied.get(operation.collection, operation.collection))
             index = collection.index(view.key.name) if collection is not None else None
             if index is None or not index.is_tenant or index.kind not in ("keyword", "uuid"):
                 yield self.finding(

@@ -21,6 +21,7 @@ from tenure.attribution.points import PointSpec, canonical
 from tenure.attribution.rows import table_sql
 from tenure.attribution.spec import ItemRule, RowSource
 from tenure.checks.base import SAMPLE, View
+from tenure.checks.view import resolving
 from tenure.stores.cypher import quote
 from tenure.stores.qdrant import path
 from tenure.values import Store
@@ -38,11 +39,13 @@ class Link:
     rule: ItemRule
     rows: RowSource
     spec: NodeSpec | PointSpec
+    before: str = ""
 
     @property
     def name(self) -> str:
-        """Return the name under which the drift of the link is kept."""
-        return f"{self.store}.{self.object}"
+        """Return the name under which the drift of the link is kept: that of the collection *before* it was re-keyed,
+        whose ids are compared."""
+        return f"{self.store}.{self.before or self.object}"
 
     @property
     def one_to_one(self) -> bool:
@@ -88,7 +91,9 @@ def links(view: View) -> Iterator[Link]:
     if view.qdrant is not None:
         for spec in view.points.specs:
             if spec.drives is not None:
-                yield Link("qdrant", spec.collection, spec.rule, spec.drives, spec)
+                switch = view.switches.get(spec.collection)
+                before = switch.collection if switch is not None else ""
+                yield Link("qdrant", spec.collection, spec.rule, spec.drives, spec, before)
 
 
 def compare(view: View, link: Link, *, keys: bool) -> Comparison:
@@ -118,12 +123,14 @@ def items(view: View, link: Link) -> Iterator[tuple[str, str]]:
         return
     assert view.qdrant is not None
     fields = [path(view.key.name), *([path(link.rows.match)] if link.rows.match is not None else [])]
-    for points in view.qdrant.pages(link.object, fields=fields):
-        for point in points:
-            value = point.id if link.rows.match is None else _at(point.payload, link.rows.match)
-            if value is not None and not isinstance(value, list | dict):
-                present = canonical(view.key, point.payload.get(view.key.name))
-                yield as_text(value), present if isinstance(present, str) else ""
+    with resolving(view, link.object) as resolve:
+        for points in view.qdrant.pages(link.object, fields=fields):
+            known = [one.identity for one in resolve(points)] if resolve is not None else [p.id for p in points]
+            for point, identity in zip(points, known, strict=True):
+                value = identity if link.rows.match is None else _at(point.payload, link.rows.match)
+                if value is not None and not isinstance(value, list | dict):
+                    present = canonical(view.key, point.payload.get(view.key.name))
+                    yield as_text(value), present if isinstance(present, str) else ""
 
 
 def _nodes(view: View, link: Link, spec: NodeSpec) -> Iterator[tuple[str, str]]:

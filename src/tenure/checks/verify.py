@@ -14,6 +14,7 @@ from tenure.checks.item_keys import graph_keys, point_keys
 from tenure.checks.item_uniqueness import ItemUniqueness
 from tenure.checks.matrix import matrix
 from tenure.checks.references import References
+from tenure.checks.replaced import Replaced
 from tenure.checks.row_keys import row_keys
 from tenure.checks.uniqueness import Uniqueness
 from tenure.checks.view import bare_view
@@ -32,6 +33,7 @@ CHECKS: tuple[Check, ...] = (
     Uniqueness(),
     ItemUniqueness(),
     Writers(),
+    Replaced(),
 )
 
 

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Literal
 
 from tenure.attribution.build import row_rules
 from tenure.attribution.items import Lookups
+from tenure.attribution.points import Resolve
 from tenure.attribution.rows import Scope
 from tenure.attribution.sources_scope import Columns, sources_scope
 from tenure.catalog import Catalog
 from tenure.catalog.merge import merged
 from tenure.checks.base import View
+from tenure.operations.point_map import Renamed
+from tenure.operations.switched import switch_of
 from tenure.planner import Plan, plan
 
 if TYPE_CHECKING:
@@ -23,13 +26,27 @@ if TYPE_CHECKING:
 def bare_view(session: Session, mode: Literal["sources", "keys"] = "keys") -> View:
     """Return a view that reads tenants from the keys; nothing is decided. Reading the catalog is all it costs."""
     from tenure.planner import graph, points
+    from tenure.planner.points import with_replaced
 
     live = session.catalog()
     ledger = session.ledger if session.ledger.installed() else None
     kept = ledger.baseline("catalog", "") if ledger is not None else None
-    catalog = merged(Catalog.model_validate(kept), live) if kept is not None else live
+    catalog = live
+    if kept is not None:
+        before = Catalog.model_validate(kept)
+        catalog = with_replaced(merged(before, live), before, session.key.name)
     rows = row_rules(session.playbook, catalog.postgres)
     scope = Scope(whole=True)
+    vectors = points.rules(session.playbook, catalog, rows)
+    switches = {
+        switch.target: switch
+        for spec in vectors.specs
+        if ledger is not None and (switch := switch_of(ledger, spec.collection)) is not None
+    }
+    copied = {switch.collection: switch.target for switch in switches.values()}
+    vectors.specs = tuple(
+        spec.model_copy(update={"collection": copied.get(spec.collection, spec.collection)}) for spec in vectors.specs
+    )
     return View(
         playbook=session.playbook,
         key=session.key,
@@ -38,7 +55,7 @@ def bare_view(session: Session, mode: Literal["sources", "keys"] = "keys") -> Vi
         plan=_plan(session, catalog, ledger),
         rows=rows,
         graph=graph.rules(session.playbook, catalog, rows),
-        points=points.rules(session.playbook, catalog, rows),
+        points=vectors,
         postgres=session.postgres,
         neo4j=session.neo4j,
         qdrant=session.qdrant,
@@ -47,7 +64,19 @@ def bare_view(session: Session, mode: Literal["sources", "keys"] = "keys") -> Vi
         lookups=Lookups(session.postgres.connection, session.key, scope),
         scope=scope,
         connect=session.postgres.connection,
+        switches=switches,
     )
+
+
+@contextmanager
+def resolving(view: View, collection: str) -> Iterator[Resolve | None]:
+    """Lend what finds the rows of a re-keyed copy's points; None for a collection that has its own ids."""
+    switch = view.switches.get(collection)
+    if switch is None:
+        yield None
+        return
+    with Renamed(view.postgres, switch, view.lookups) as resolve:
+        yield resolve
 
 
 def _plan(session: Session, catalog: Catalog, ledger: Ledger | None) -> Plan:

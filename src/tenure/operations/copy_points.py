@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, ClassVar
 from tenure.errors import OperationFailedError, StoreError
 from tenure.operations.base import Claim, RangeSpec, Step
 from tenure.operations.point_copies import Rekeying, Wanted, remembered
+from tenure.operations.point_map import Renamed
 from tenure.operations.set_payload import SetPayload
+from tenure.operations.switched import switch_of
 from tenure.stores import qdrant_copy as copies
 from tenure.stores.qdrant import PointId
+from tenure.stores.qdrant_copy import Whole
 from tenure.values import Hazard, Outcome, Phase
 
 if TYPE_CHECKING:
@@ -84,10 +87,11 @@ class CopyPoints(Rekeying):
 
     def sweep(self, ctx: Context) -> Outcome:
         """Bring over what was written and deleted since; once the alias is moved, key what is born in the new one."""
-        if self.switched(ctx):
-            spec = self.spec.model_copy(update={"collection": self.target})
-            return SetPayload(object=self.target, spec=spec).sweep(ctx)
-        return self.synchronise(ctx)
+        if not self.switched(ctx):
+            return self.synchronise(ctx)
+        spec = self.spec.model_copy(update={"collection": self.target})
+        with Renamed(ctx.postgres, self, ctx.lookups) as resolve:
+            return SetPayload(object=self.target, spec=spec).sweep_points(ctx, resolve)
 
     def check(self, ctx: Context) -> Outcome:
         """Return what a catch-up would still do, as left."""
@@ -101,7 +105,7 @@ class CopyPoints(Rekeying):
         last = next((after for _, _, after in ctx.ledger.journal_entries(self.id)), None)
         if last != CREATED or self.target not in ctx.qdrant.collections():
             return Outcome(note="there is no copy")
-        if self.switched(ctx):
+        if self.at_target(ctx):
             raise StoreError(
                 store="qdrant",
                 problem=f"alias {self.alias} stands for {self.target}.",
@@ -112,19 +116,23 @@ class CopyPoints(Rekeying):
         return Outcome(planned=1, changed=1)
 
     def switched(self, ctx: Context) -> bool:
-        """Return whether readers use the new collection already."""
-        return self.alias is not None and copies.alias_target(ctx.qdrant, self.alias) == self.target
+        """Return whether readers use the new collection already.
+
+        Once the ledger calls the switch done it stays so, wherever the alias is moved later: the copy is the data then,
+        and bringing it to the state of the old collection would undo what tenants wrote and deleted since.
+        """
+        return switch_of(ctx.ledger, self.collection) is not None or self.at_target(ctx)
 
     def synchronise(
         self,
         ctx: Context,
         *,
         write: bool = True,
-        each: Callable[[Sequence[tuple[PointId, PointId]]], None] = lambda pairs: None,
+        each: Callable[[Sequence[tuple[PointId, Whole]]], None] = lambda pairs: None,
     ) -> Outcome:
         """Make the copy equal to the collection as it is now; `changed` counts what was not.
 
-        *each* is given the (old, new) ids of every page. `left` counts points without a tenant or a name.
+        *each* is given every page's pairs of old id and new point. `left` counts points without a tenant or a name.
         """
         store = ctx.qdrant
         changed = left = lost = 0
@@ -136,7 +144,7 @@ class CopyPoints(Rekeying):
                 left += len(wanted.waits) + len(wanted.unnamed)
                 lost += len(wanted.lost)
                 copied.add([(point.id, old) for old, point in wanted.points])
-                each([(old, point.id) for old, point in wanted.points])
+                each(wanted.points)
             doubled = copied.doubled()
             for points in store.pages(self.target):
                 known = copied.old([point.id for point in points])

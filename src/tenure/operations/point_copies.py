@@ -18,7 +18,7 @@ from tenure.attribution.points import PointSpec, is_untagged
 from tenure.attribution.rows import raw, table_sql
 from tenure.operations.base import Operation
 from tenure.stores.qdrant import PointId
-from tenure.stores.qdrant_copy import Whole
+from tenure.stores.qdrant_copy import Whole, alias_target
 from tenure.values import Frozen, Store, TableName
 
 if TYPE_CHECKING:
@@ -76,8 +76,12 @@ class Rekeying(Operation):
             elif place == "id":
                 name += str(old)
             elif place is not None:
-                name += plain(_at(payload, place))
+                name += plain(at_path(payload, place))
         return str(uuid.uuid5(uuid.UUID(self.namespace), name))
+
+    def at_target(self, ctx: Context) -> bool:
+        """Return whether the alias stands for the new collection now."""
+        return self.alias is not None and alias_target(ctx.qdrant, self.alias) == self.target
 
     def wanted(self, ctx: Context, page: Sequence[Whole]) -> Wanted:
         """Return what a page of the old collection becomes; asks Postgres only about ids that several rows have."""
@@ -203,7 +207,8 @@ def plain(value: Any) -> str:
     return as_text(value)
 
 
-def _at(payload: Mapping[str, Any], place: str) -> Any:
+def at_path(payload: Mapping[str, Any], place: str) -> Any:
+    """Return the plain value under a name, or a dotted path. Errors: KeyError when there is none."""
     value: Any = payload.get(place)
     if value is None and "." in place:
         value = payload
@@ -219,7 +224,7 @@ def _known_by(operation: Rekeying, point: Whole) -> str:
     if source is None or source.match is None:
         return str(point.id)
     try:
-        return as_text(_at(point.payload, source.match))
+        return as_text(at_path(point.payload, source.match))
     except KeyError:
         return ""
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from tenure.errors import OperationFailedError, RefusedError
 from tenure.operations.copy_points import CopyPoints
 from tenure.operations.point_copies import LostVectors, Rekeying
-from tenure.operations.point_return import carry_back
+from tenure.operations.point_map import PASS, digest
+from tenure.operations.point_return import carry_back, obstacles
+from tenure.operations.switched import switch_of
 from tenure.stores import qdrant_copy as copies
 from tenure.stores.qdrant import PointId
-from tenure.values import Hazard, Outcome, Phase
+from tenure.stores.qdrant_copy import Whole
+from tenure.values import Finding, Hazard, Outcome, Phase
 
 if TYPE_CHECKING:
     from tenure.runner.context import Context
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["LostVectors", "RekeyPoints"]
 
 PASSES = 3
+SAMPLE = 10
 
 
 class RekeyPoints(Rekeying):
@@ -75,15 +79,17 @@ class RekeyPoints(Rekeying):
             )
         moved = 0
 
-        def keep(pairs: Sequence[tuple[PointId, PointId]]) -> None:
+        key = self.spec.key.name
+
+        def keep(pairs: Sequence[tuple[PointId, Whole]]) -> None:
             nonlocal moved
             moved += len(pairs)
-            ctx.ledger.journal(
-                self.id, "qdrant", self.collection, [({"ids": [list(pair) for pair in pairs]}, None, None)]
-            )
+            entries = [[old, new.id, digest(new.payload, key), new.payload[key]] for old, new in pairs]
+            ctx.ledger.journal(self.id, "qdrant", self.collection, [({"ids": entries}, None, None)])
 
-        for _ in range(PASSES):
+        for number in range(PASSES):
             # The map of each pass is kept; the last one, which found nothing new, is the one that counts.
+            ctx.ledger.journal(self.id, "qdrant", self.collection, [({PASS: number}, None, None)])
             moved = 0
             outcome = copy.synchronise(ctx, each=keep)
             if outcome.changed == 0 or outcome.left:
@@ -103,12 +109,43 @@ class RekeyPoints(Rekeying):
 
     def check(self, ctx: Context) -> Outcome:
         """Return left 1 while the alias does not stand for the copy."""
-        return Outcome(left=0 if self.copy_operation.switched(ctx) else 1)
+        return Outcome(left=0 if self.at_target(ctx) else 1)
+
+    def losses(self, ctx: Context) -> Iterable[Finding]:
+        """Return the points that would meet others under one id, and an alias that somebody else has moved since."""
+        if self.alias is None:
+            return
+        now = copies.alias_target(ctx.qdrant, self.alias)
+        if now == self.target:
+            if self.collection not in ctx.qdrant.collections():
+                return  # what dropped it says so
+            blocking = obstacles(ctx, self)
+            if blocking:
+                yield Finding(
+                    id="TEN121",
+                    severity="error",
+                    store="qdrant",
+                    object=self.collection,
+                    title=f"{len(blocking)} point(s) of {self.target} would meet others in it",
+                    count=len(blocking),
+                    sample=tuple(blocking[:SAMPLE]),
+                    remedy="Save these points elsewhere or delete them, then roll back again.",
+                )
+        elif switch_of(ctx.ledger, self.collection) is not None and now != self.collection:
+            yield Finding(
+                id="TEN121",
+                severity="error",
+                store="qdrant",
+                object=self.collection,
+                title=f"alias {self.alias} stands for {now} by now, which tenure did not do",
+                count=1,
+                remedy=f"Move the alias back to {self.target}, then roll back again.",
+            )
 
     def undo(self, ctx: Context) -> Outcome:
         """Carry back what was written and deleted since the switch, then move the alias back. Errors: RefusedError when
         two points would meet under one id."""
-        if self.alias is None or not self.copy_operation.switched(ctx):
+        if self.alias is None or not self.at_target(ctx):
             return Outcome(note="the alias was not moved")
         alias = next(entry for entry in ctx.ledger.journal_entries(self.id) if "alias" in entry[0])
         carried = carry_back(ctx, self)

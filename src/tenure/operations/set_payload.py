@@ -11,9 +11,18 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from tenure.attribution.points import Decided, PointSpec, RowsExist, count_bins_points, decide_points, untagged_filter
+from tenure.attribution.points import (
+    Decided,
+    PointSpec,
+    Resolve,
+    RowsExist,
+    count_bins_points,
+    decide_points,
+    untagged_filter,
+)
 from tenure.operations import payload_writes as writes
 from tenure.operations.base import Claim, Operation, RangeSpec, Step
+from tenure.operations.switched import switch_of
 from tenure.stores.qdrant import PointId
 from tenure.values import Hazard, Outcome, Phase, Store
 
@@ -110,11 +119,19 @@ class SetPayload(Operation):
         return Step(cursor={"offset": offset, "window": window, "request": request}, changed=changed, seen=seen)
 
     def sweep(self, ctx: Context) -> Outcome:
-        """Write what is untagged until nothing is, twice; stop when what is left cannot be decided."""
+        """Write what is untagged until nothing is, twice; stop when what is left cannot be decided.
+
+        A collection that readers have left for its re-keyed copy is left alone: the copy's own sweep goes on there.
+        """
+        switch = switch_of(ctx.ledger, self.collection)
+        return self._replaced(ctx, switch.target) if switch is not None else self.sweep_points(ctx)
+
+    def sweep_points(self, ctx: Context, resolve: Resolve | None = None) -> Outcome:
+        """Sweep this very collection; *resolve* finds the rows of points whose ids are not those of their rows."""
         changed, quiet = 0, 0
         left = 0
         for _ in range(SWEEPS):
-            done, kept = self._pass(ctx)
+            done, kept = self._pass(ctx, resolve)
             changed += done
             left = self._untagged(ctx, kept)
             quiet = quiet + 1 if left == 0 else 0
@@ -125,6 +142,8 @@ class SetPayload(Operation):
 
     def check(self, ctx: Context) -> Outcome:
         """Return how many points are untagged that should not be; the note says whether the store still re-indexes."""
+        if switch_of(ctx.ledger, self.collection) is not None:
+            return Outcome()
         kept = self._kept(ctx)
         left = self._untagged(ctx, kept)
         return Outcome(left=left, note=self._indexing(ctx, GREEN_SECONDS))
@@ -147,27 +166,35 @@ class SetPayload(Operation):
         ctx.ledger.journal(self.id, "qdrant", self.collection, pending.images(every=every))
         return writes.send(ctx.qdrant, self.spec, pending, request)
 
-    def _pass(self, ctx: Context) -> tuple[int, int]:
+    def _replaced(self, ctx: Context, target: str) -> Outcome:
+        """Say what came into the collection that readers have left; nothing is written there."""
+        late = 0
+        if self.collection in ctx.qdrant.collections():
+            late = ctx.qdrant.count(self.collection, untagged_filter(self.spec.key))
+        note = f"{late} point(s) came without a key into it since readers use {target}: an old writer runs"
+        return Outcome(note=note if late else "")
+
+    def _pass(self, ctx: Context, resolve: Resolve | None) -> tuple[int, int]:
         """Decide and write every untagged point once; return how many were written, how many are to stay untagged."""
         changed = kept = 0
         rows_exist = RowsExist(ctx.postgres.connection)
         for points in ctx.qdrant.pages(self.collection, filter=untagged_filter(self.spec.key), fields=self.spec.fields):
             ctx.signal.check(self.id)
-            decided = decide_points(self.spec, points, ctx.lookups, rows_exist)
+            decided = decide_points(self.spec, points, ctx.lookups, rows_exist, resolve=resolve)
             kept += sum(writes.stays_null(self.spec, one) for one in decided)
             pending = writes.Pending(self.spec)
             pending.add(one for one in decided if not one.stale)
-            pending.add(self._asked_again(ctx, [one for one in decided if one.stale]))
+            pending.add(self._asked_again(ctx, [one for one in decided if one.stale], resolve))
             changed += self._write(ctx, pending, writes.IDS)
         return changed, kept
 
-    def _asked_again(self, ctx: Context, stale: Sequence[Decided]) -> list[Decided]:
+    def _asked_again(self, ctx: Context, stale: Sequence[Decided], resolve: Resolve | None = None) -> list[Decided]:
         """Decide points that no row knows once more, after a while in which a row may have been committed."""
         if not any(one.write is not None for one in stale):
             return []
         ctx.signal.wait(STALE_PATIENCE_S)
         points = [one.point for one in stale]
-        return decide_points(self.spec, points, ctx.lookups, RowsExist(ctx.postgres.connection))
+        return decide_points(self.spec, points, ctx.lookups, RowsExist(ctx.postgres.connection), resolve=resolve)
 
     def _kept(self, ctx: Context) -> int:
         """Return how many untagged points the playbook wants so (`keep_null`)."""

@@ -20,6 +20,7 @@ from tenure.attribution.spec import (
 from tenure.catalog import Catalog
 from tenure.catalog.neo4j import Constraint, Neo4jCatalog
 from tenure.operations.base import Operation
+from tenure.operations.drop_constraint import DropConstraint
 from tenure.operations.identity_index import IdentityIndex
 from tenure.operations.node_backfill import NodeBackfill
 from tenure.operations.node_constraint import NodeConstraint
@@ -249,6 +250,25 @@ def cutover(plan: GraphPlan) -> Iterator[Operation]:
             names = tuple(constraint.name for label, constraint in _uniquenesses(plan) if label == spec.label)
             yield SplitNode(
                 object=spec.label, graph=plan.spec, constraints=names, prefix=plan.catalog.prefix, waiting=""
+            )
+
+
+def contract(plan: GraphPlan) -> Iterator[Operation]:
+    """Yield the drops of the global uniquenesses; those of labels that are split went at cutover."""
+    if plan.spec is None or plan.catalog is None:
+        return
+    split = {("NODE", spec.label) for spec in plan.spec.nodes if spec.splits}
+    for name, constraint in _uniquenesses(plan):
+        if (constraint.entity, name) not in split:
+            yield DropConstraint(
+                object=f"{name}.{constraint.name}",
+                name=constraint.name,
+                label=name,
+                properties=constraint.properties,
+                key=plan.spec.key.name,
+                entity=constraint.entity,
+                create=constraint.create_statement,
+                prefix=plan.catalog.prefix,
             )
 
 

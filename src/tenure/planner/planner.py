@@ -42,6 +42,8 @@ def plan(playbook: Playbook, catalog: Catalog) -> Plan:
         yield from points.constrain(vectors)
         yield from graph.cutover(nodes)
         yield from points.cutover(vectors)
+        yield from graph.contract(nodes)
+        yield from points.contract(vectors)
 
     failed = any(finding.severity == "error" for finding in findings)
     ordered = [] if failed else sorted(operations(), key=lambda operation: operation.phase.order)

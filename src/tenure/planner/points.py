@@ -10,6 +10,8 @@ from tenure.attribution.points import PointSpec
 from tenure.attribution.spec import ColumnSource, ConstantSource, ItemRule, ItemSource, RowSource
 from tenure.catalog import Catalog
 from tenure.operations.base import Operation
+from tenure.operations.drop_collection import DropCollection
+from tenure.operations.point_copies import Rekeying
 from tenure.operations.rekey_points import LostVectors, RekeyPoints
 from tenure.operations.set_payload import SetPayload
 from tenure.operations.tenant_index import TenantIndex
@@ -17,6 +19,9 @@ from tenure.playbook import sources
 from tenure.playbook.models import Playbook
 from tenure.playbook.rules import CollectionRule, Rekey
 from tenure.values import Finding, TableName
+
+# What an operation has of its own; the rest says from which collection to which.
+NOT_SHARED = frozenset({"planned", "hazards", "lock", "waiting"})
 
 
 @dataclass
@@ -106,6 +111,31 @@ def cutover(plan: PointPlan) -> Iterator[Operation]:
             waiting="",
         )
         yield switch if rule.alias is not None else switch.model_copy(update={"waiting": switch.describe()})
+
+
+def contract(plan: PointPlan) -> Iterator[Operation]:
+    """Yield the drops of collections that their re-keyed copies have replaced."""
+    for switch in cutover(plan):
+        if isinstance(switch, RekeyPoints) and switch.alias is not None:
+            shared = {name: getattr(switch, name) for name in Rekeying.model_fields if name not in NOT_SHARED}
+            yield DropCollection(**shared)
+
+
+def with_replaced(catalog: Catalog, baseline: Catalog, key: str) -> Catalog:
+    """Return *catalog* with those collections of *baseline* that contract dropped after they were re-keyed.
+
+    Their rules are still the playbook's: the copy, which is tenure's own, goes by them.
+    """
+    if catalog.qdrant is None or baseline.qdrant is None:
+        return catalog
+    there = {found.name for found in catalog.qdrant.collections}
+    gone = tuple(
+        found
+        for found in baseline.qdrant.collections
+        if found.name not in there and rekeyed_name(found.name, key) in there
+    )
+    qdrant = catalog.qdrant.model_copy(update={"collections": (*catalog.qdrant.collections, *gone)})
+    return catalog.model_copy(update={"qdrant": qdrant}) if gone else catalog
 
 
 def rekeyed_name(collection: str, key: str) -> str:

@@ -128,10 +128,15 @@ def drop(store: QdrantStore, collection: str) -> None:
     store.call(collection, lambda client: client.delete_collection(collection))
 
 
+def aliases(store: QdrantStore) -> dict[str, str]:
+    """Return every alias with the collection that it stands for."""
+    found = store.call("aliases", lambda client: client.get_aliases()).aliases
+    return {one.alias_name: one.collection_name for one in found}
+
+
 def alias_target(store: QdrantStore, alias: str) -> str | None:
     """Return the collection that *alias* stands for, or None."""
-    aliases = store.call(alias, lambda client: client.get_aliases()).aliases
-    return next((one.collection_name for one in aliases if one.alias_name == alias), None)
+    return aliases(store).get(alias)
 
 
 def point_alias(store: QdrantStore, alias: str, target: str | None) -> None:
