@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from psycopg import sql
 
 from tenure.attribution.build import row_rules
 from tenure.catalog.postgres import PostgresCatalog
+from tenure.demo import example
 from tenure.operations.base import Operation
 from tenure.planner import Plan
 from tenure.planner.constraints import contract
@@ -151,3 +153,13 @@ def application(
     path.write_text(json.dumps(body))
     with Session(load_playbook(path, {})) as session:
         yield Application(dsn, session)
+
+
+def example_session(dsn: str, folder: Path) -> Session:
+    """A session of the worked example's playbook, the Postgres part alone, for the database at *dsn*."""
+    source = Path(example.__file__).parent
+    text = (source / "tenure.yaml").read_text()
+    text = re.sub(r"\n  neo4j: .*\n  qdrant: .*\n", "\n", text[: text.index("\nneo4j:\n")])
+    (folder / "tenure.yaml").write_text(text)
+    (folder / "tenants.csv").write_text((source / "tenants.csv").read_text())
+    return Session(load_playbook(folder / "tenure.yaml", {"TENURE_POSTGRES": dsn}))

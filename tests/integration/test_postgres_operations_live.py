@@ -370,3 +370,18 @@ def test_no_sentinel_is_written_under_a_foreign_key(postgres_dsn: str, tmp_path:
         connection.execute("DROP TABLE t, projects")
     with application(postgres_dsn, tmp_path, PROJECTS + schema, rules) as app:
         assert [error.id for error in app.session.plan().errors] == ["TEN009"]
+
+
+def test_old_code_that_names_the_tenant_later_releases_the_row(postgres_dsn: str, tmp_path: Path) -> None:
+    """The key follows its source: out of quarantine, to another tenant, and nowhere when the source is emptied."""
+    schema = """
+    CREATE TABLE t (id int PRIMARY KEY, p text, n int DEFAULT 0); INSERT INTO t VALUES (1, NULL), (2, 'a'), (3, 'a');
+    """
+    rules = {"t": {"tenant": {"column": "p"}, "unassigned": "quarantine"}}
+    with application(postgres_dsn, tmp_path, PROJECTS + schema, rules) as app:
+        app.run(Phase.CONSTRAIN)
+        counted = app.value('SELECT last_value FROM tenure."filled_public_t"')
+        app.execute("UPDATE t SET p = 'b' WHERE id = 1; UPDATE t SET p = NULL WHERE id = 2")
+        app.execute("UPDATE t SET p = 'b', project_id = 'c' WHERE id = 3")
+        assert app.pairs("SELECT id, project_id FROM t") == {1: "b", 2: "a", 3: "c"}
+        assert app.value('SELECT last_value FROM tenure."filled_public_t"') == counted, "these did not lack the key"

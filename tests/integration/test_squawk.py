@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from postgres_kit import PROJECTS, Application, application
+from postgres_kit import PROJECTS, Application, application, example_session
 from test_postgres_operations import CASES
 from test_postgres_operations_contract import KEYS, UNIQUES
 from test_postgres_operations_live import RULES, SEEN, TOUCH, TRIGGERS
 
+from tenure.demo.example import generate, load_postgres
 from tenure.demo.servers import EmbeddedPostgres
 from tenure.operations.base import Operation
 
@@ -58,6 +59,11 @@ def applications(server: EmbeddedPostgres, folder: Path) -> list[tuple[str, list
         home.mkdir()
         with application(dsn, home, PROJECTS + schema, tables, **options) as app:
             plans.append((name, operations(app)))
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    load_postgres(dsn, generate(0.01, 1))
+    with example_session(dsn, folder) as session:
+        plans.append(("the worked example", operations(Application(dsn, session))))
     server.drop_database("squawk")
     return plans
 

@@ -146,9 +146,10 @@ class Filler(Operation):
             *self._patience(),
             sql.SQL("  {} INTO chosen;").format(decision(rule, sql.SQL("(SELECT (NEW).*)"), weigh=False)),
             *self._settings(back=True),
-            sql.SQL("  IF follow THEN {new} := coalesce({derived}, {new});").format(
-                new=new, derived=key_cast(key, sql.SQL("chosen.derived"))
-            ),
+            # Sources that name nobody any more leave a key as it is: as if the application had set it.
+            sql.SQL(
+                "  IF follow THEN\n    IF chosen.bin <> 'unassigned' THEN {new} := coalesce({it}, {new}); END IF;"
+            ).format(new=new, it=key_cast(key, sql.SQL("chosen.derived"))),
             sql.SQL("  ELSIF NOT waits THEN {} := {};\n  END IF;").format(
                 new, key_cast(key, sql.SQL("coalesce(chosen.derived, {})").format(fallback))
             ),
