@@ -12,6 +12,7 @@ import click
 from tenure.cli.apply import PHASES
 from tenure.cli.common import json_option
 from tenure.cli.failures import FAILED, print_json
+from tenure.cli.reports import report_option
 from tenure.values import Phase
 
 if TYPE_CHECKING:
@@ -41,8 +42,17 @@ KEPT = "tenure-demo"
 @click.option(
     "--through", type=click.Choice(PHASES), default=str(Phase.CONSTRAIN), show_default=True, help="The last phase."
 )
+@report_option
 @json_option
-def demo(scale: float, seed: int, neo4j_version: str | None, keep: Path | None, through: str, as_json: bool) -> None:
+def demo(
+    scale: float,
+    seed: int,
+    neo4j_version: str | None,
+    keep: Path | None,
+    through: str,
+    evidence: Path | None,
+    as_json: bool,
+) -> None:
     """Start Postgres, Neo4j and Qdrant, load an example application, and make it project-scoped.
 
     The first time downloads Neo4j's jars. Exit code 0 only when verify is green, no item is left without its project
@@ -55,6 +65,8 @@ def demo(scale: float, seed: int, neo4j_version: str | None, keep: Path | None, 
     options = DemoOptions(scale=scale, seed=seed, neo4j_version=neo4j_version, directory=keep, through=Phase(through))
     with demo_servers(options) as (_, addresses):
         result = run_demo(options, addresses, Narrator())
+        if evidence is not None or keep is not None:
+            _write_report(result, addresses, evidence or Path(f"{keep}", "report.html"))
         if as_json:
             print_json(demo_document(result, addresses))
         else:
@@ -140,6 +152,17 @@ def _show(result: DemoResult) -> None:
         console.print("No item is without its project, and every item that was loaded is still there.")
     elif result.untagged:
         console.print(f"{result.untagged:,} items are without their project.")
+
+
+def _write_report(result: DemoResult, addresses: Addresses, path: Path) -> None:
+    from tenure.cli.reports import write_report
+    from tenure.demo.example import directory as example
+    from tenure.demo.run import PLAYBOOK
+    from tenure.playbook import load_playbook
+    from tenure.session import Session
+
+    with Session(load_playbook(example() / PLAYBOOK, environment=addresses.environment())) as session:
+        write_report(session, result.applied.report, path)
 
 
 def _hold(directory: Path, addresses: Addresses) -> None:
