@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tenure.operations.base import Operation
     from tenure.runner.context import Context
 
-# A relationship with its ends takes about 3 KB while it is decided and written: 4 workers with 5,000 each stay at 60 MB.
+# A relationship with its ends takes about 3 KB while it is decided and written: 4 workers of 5,000 stay at 60 MB.
 FIRST_BATCH, LEAST_BATCH, LARGEST_BATCH = 2000, 100, 5000
 
 
