@@ -92,9 +92,11 @@ def _objects(view: View) -> Iterator[tuple[str, str, list[str], Iterator[Sequenc
             sources = [f"source {number}" for number, _ in enumerate(rule.sources, start=1)]
             yield "postgres", name, [*identity, TENANT, BIN, REASON, *sources], _rows(view, rule)
     for name, spec in graph_objects(view):
-        nodes = isinstance(spec, NodeSpec)
-        identity = [spec.identity or "identity"] if nodes else ["start", "end"]
-        rows = _explained(view, "neo4j", spec.label if nodes else spec.type, _items(view, spec))
+        if isinstance(spec, NodeSpec):
+            known, identity = spec.label, [spec.identity or "identity"]
+        else:
+            known, identity = spec.type, ["start", "end"]
+        rows = _explained(view, "neo4j", known, _items(view, spec))
         yield "neo4j", name, [*identity, TENANT, BIN, REASON], rows
     if view.qdrant is not None:
         for points in view.points.specs:
@@ -134,7 +136,8 @@ def _explained(view: View, store: str, name: str, rows: Iterable[list[Any]]) -> 
         silent = {dumps(_named(row)): row for row in page if not row[-1]}
         if silent and view.ledger is not None:
             query = sql.SQL(
-                "SELECT item, reason FROM tenure.quarantine WHERE store = {} AND object = {} AND item = ANY({}::jsonb[])"
+                "SELECT item, reason FROM tenure.quarantine WHERE store = {} AND object = {} "
+                "AND item = ANY({}::jsonb[])"
             ).format(sql.Literal(store), sql.Literal(name), sql.Literal(list(silent)))
             for item, reason in view.query(query):
                 silent[dumps(item)][-1] = reason
