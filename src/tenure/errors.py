@@ -192,3 +192,47 @@ class FenceError(TenureError):
 class CutoverAbandonedError(TenureError):
     """Cutover was given up: {problem} What it had begun was taken back and the writers were started again; run
     `tenure apply --through cutover` when the cause is gone."""
+
+
+class BackupError(TenureError):
+    """The backup is not complete: {problem} {remedy}"""
+
+
+class BackupDamagedError(TenureError):
+    """{count} file(s) of the backup are not as they were written. {first}"""
+
+
+class BackupToolError(TenureError):
+    """{tool} {version} was not found: looked for it {places}. {remedy}"""
+
+
+class RestoreMismatchError(TenureError):
+    """What was restored is not what was backed up: {count} object(s) differ. {first}"""
+
+
+class BackupSpaceError(RefusedError):
+    """Refused: the backup needs about {needed} and {path} has {free} free. Name a directory on another disk with
+    --to."""
+
+    exit_code = 3
+
+
+class RestoreTargetError(RefusedError):
+    """Refused: {store} at {address} is not empty: {found}. {remedy}"""
+
+    exit_code = 3
+
+
+class BackupInterruptedError(InterruptedRunError):
+    """Stopped on request. {remedy}"""
+
+
+class UnfenceError(TenureError):
+    """The playbook's hook `unfence` {problem}. The application's writers may still be stopped: start them by hand; the
+    next `tenure apply` or `tenure rollback` runs the hook again. {state}"""
+
+
+class CutoverHalfDoneError(TenureError):
+    """Cutover was given up: {problem} Not everything that it had begun could be taken back: {left}. The writers were
+    started again. Run `tenure apply --through cutover` to finish it, or `tenure rollback --to verify` to take it back,
+    when the cause is gone."""

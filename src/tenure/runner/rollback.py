@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
+from itertools import groupby
 
 from tenure.errors import InterruptedRunError, LeaseLostError, RefusedError
 from tenure.ledger.ledger import OperationRow
 from tenure.operations.base import Operation
 from tenure.planner.plan import Plan
 from tenure.runner.context import Context
+from tenure.runner.fence import fenced, take_down
 from tenure.runner.lease import held
 from tenure.runner.runner import holder_name
 from tenure.runner.states import RunState, check_move
@@ -72,9 +75,14 @@ class Rollback:
                 check_move(latest.state, RunState.RUNNING)
                 ledger.set_run_state(latest.id, RunState.RUNNING, f"rolling back to {to}")
             try:
-                for operation, _ in self._begun(to):
-                    ctx.signal.check(operation.id)
-                    outcomes[operation.id] = self._undo(operation)
+                begun = [operation for operation, _ in self._begun(to)]
+                for fences, group in groupby(begun, key=lambda operation: operation.phase is Phase.CUTOVER):
+                    # Merging copies and moving aliases back needs quiet writers as much as the way forward did.
+                    with fenced(ctx, ctx.fence, timed=False) if fences else nullcontext():
+                        for operation in group:
+                            ctx.signal.check(operation.id)
+                            outcomes[operation.id] = self._undo(operation)
+                take_down(ctx, ctx.fence)
             except (InterruptedRunError, LeaseLostError) as error:
                 self._record(RunState.INTERRUPTED, ctx.signal.reason or str(error))
                 raise
@@ -93,8 +101,10 @@ class Rollback:
         ctx.ledger.event(ctx.run, "undo", operation.id)
         outcome = operation.undo(ctx)
         ctx.ledger.forget_operation(operation.id)
-        ctx.ledger.event(ctx.run, "undone", operation.id, outcome.note)
-        ctx.reporter.finish(operation.id, f"undone; {outcome.note}" if outcome.note else "undone")
+        left = f"{outcome.left:,} item(s) could not be taken back" if outcome.left else ""
+        said = "; ".join(text for text in (left, outcome.note) if text)
+        ctx.ledger.event(ctx.run, "undone", operation.id, said)
+        ctx.reporter.finish(operation.id, f"undone; {said}" if said else "undone")
         return outcome
 
     def _begun(self, to: Phase) -> Iterator[tuple[Operation, OperationRow]]:

@@ -12,6 +12,7 @@ from itertools import groupby
 
 from tenure.errors import (
     CutoverAbandonedError,
+    CutoverHalfDoneError,
     InterruptedRunError,
     LeaseLostError,
     OperationFailedError,
@@ -22,7 +23,7 @@ from tenure.ledger.ledger import OperationRow
 from tenure.operations.base import Operation
 from tenure.planner.plan import Plan
 from tenure.runner.context import Context, StopSignal
-from tenure.runner.fence import fenced
+from tenure.runner.fence import fenced, stands, take_down
 from tenure.runner.lease import held
 from tenure.runner.states import RunState, check_move
 from tenure.runner.workers import work_off
@@ -93,9 +94,12 @@ class Runner:
         before = [op for op in self._plan.operations if op.phase.order < Phase.CUTOVER.order]
         inside = [op for op in self._plan.operations if op.phase is Phase.CUTOVER]
         after = [op for op in self._plan.operations if op.phase.order > Phase.CUTOVER.order]
+        open_ = any(not op.waiting and self._row(op).state != "done" for op in inside)
+        if stands(self._ctx) and (through.order < Phase.CUTOVER.order or not open_):
+            self._leave_fence(inside if open_ else [])
         self._run_each(before, through, result)
         if through.order >= Phase.CUTOVER.order:
-            if any(not op.waiting and self._row(op).state != "done" for op in inside):
+            if open_:
                 self._cut_over(before, inside, result)
             else:
                 self._run_each(inside, through, result)
@@ -137,13 +141,14 @@ class Runner:
         second sweep at the end, and said.
         """
         ctx = self._ctx
-        with fenced(ctx, ctx.fence) as deadline:
+        # What an earlier cutover has finished stays; after a kill inside the fence all of it belongs together.
+        done = set() if stands(ctx) else {op.id for op in inside if not op.waiting and self._row(op).state == "done"}
+        with fenced(ctx, ctx.fence) as window:
             try:
                 swept = RunResult()
                 self._run_each(before, Phase.CONSTRAIN, swept)
                 for operation in inside:
-                    if time.monotonic() > deadline:
-                        raise CutoverAbandonedError(problem=f"the window of {ctx.fence.window:g} s ran out.")
+                    ctx.signal.check(operation.id)
                     self._run_each([operation], Phase.CUTOVER, result)
                 late = RunResult()
                 self._run_each(before, Phase.CONSTRAIN, late)
@@ -154,19 +159,48 @@ class Runner:
             except LeaseLostError:
                 raise  # Another runner goes on from where this one stood, and takes the fence down.
             except Exception as error:
-                self._abandon(inside)
-                if isinstance(error, (CutoverAbandonedError, InterruptedRunError)):
+                problem = window.problem if window.expired else f"{error}"
+                self._abandon([op for op in inside if op.id not in done], problem)
+                if isinstance(error, InterruptedRunError) and not window.expired:
                     raise
-                raise CutoverAbandonedError(problem=f"{error}") from error
+                raise CutoverAbandonedError(problem=problem) from error
 
-    def _abandon(self, inside: list[Operation]) -> None:
-        """Take back what was begun of cutover, newest first; a request to stop does not stop this."""
-        self._ctx.signal = StopSignal()
+    def _leave_fence(self, inside: list[Operation]) -> None:
+        """Take a fence down that an earlier run left standing, and take back what that run had begun inside."""
+        try:
+            self._abandon(inside, "an earlier run was killed inside the fence.")
+        finally:
+            take_down(self._ctx, self._ctx.fence)
+
+    def _abandon(self, inside: list[Operation], problem: str) -> None:
+        """Take back what was begun of cutover, newest first; a request to stop does not stop this.
+
+        Errors: LeaseLostError, before anything is undone, when another runner is at work; CutoverHalfDoneError with
+        what could not be taken back.
+        """
+        ctx = self._ctx
+        if ctx.run is not None:
+            ctx.ledger.set_run_state(ctx.run, str(self._state), "cutover is given up")
+        ctx.signal = StopSignal()
+        left = []
         for operation in reversed(inside):
-            if not operation.waiting and self._row(operation).attempts > 0:
-                operation.undo(self._ctx)
-                self._ctx.ledger.forget_operation(operation.id)
-                self._ctx.ledger.event(self._ctx.run, "undone", operation.id, "cutover was given up")
+            if operation.waiting or self._row(operation).attempts == 0:
+                continue
+            try:
+                outcome = operation.undo(ctx)
+            except LeaseLostError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the others are to be taken back all the same
+                ctx.ledger.event(ctx.run, "failed", operation.id, f"undo: {error}")
+                left.append(f"{operation.describe()} ({error})")
+                continue
+            if outcome.left:
+                left.append(f"{operation.describe()} ({_counts(outcome)})")
+                continue
+            ctx.ledger.forget_operation(operation.id)
+            ctx.ledger.event(ctx.run, "undone", operation.id, "cutover was given up")
+        if left:
+            raise CutoverHalfDoneError(problem=problem, left="; ".join(left))
 
     def _row(self, operation: Operation) -> OperationRow:
         return self._ctx.ledger.operation(operation.id)
