@@ -16,7 +16,9 @@ from tenure.cli.failures import INTERRUPTED, Invocation, report_failure
 
 # Command: (module:attribute, the line in `tenure --help`). Here, so that the help of all imports none of them.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("tenure.cli.init:init", "Propose a playbook from what is in the stores. Read-only."),
     "inspect": ("tenure.cli.inspect:inspect", "Show what stands in the way, and whose everything is. Read-only."),
+    "backup": ("tenure.cli.backup:backup", "Back up the three stores, and prove that a backup is whole."),
     "plan": ("tenure.cli.plan:plan", "Show the operations in order, with locks, hazards and counts."),
     "render": ("tenure.cli.render:render", "Write the plan as .sql, .cypher and .py files to read and run by hand."),
     "apply": ("tenure.cli.apply:apply", "Run the plan, or resume it; then verify."),
@@ -28,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "guard": ("tenure.cli.guard:guard", "The CI gate: fail when something without a tenant has appeared."),
     "contract": ("tenure.cli.contract:contract", "Drop what was replaced; the last step, behind a gate."),
     "rollback": ("tenure.cli.rollback:rollback", "Take a run back, or say what forbids it."),
+    "restore": ("tenure.cli.restore:restore", "Restore a backup into empty stores."),
     "migrations": ("tenure.cli.migrations:migrations", "Run the versioned SQL files of a folder."),
     "demo": ("tenure.cli.demo:demo", "Run everything on real embedded servers and an example application."),
 }

@@ -1,0 +1,186 @@
+"""Restores collections that are absent, from exports or snapshots, and compares them with what the manifest says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tenure.backup.files import lines
+from tenure.backup.manifest import Entry, Manifest
+from tenure.backup.qdrant import ALIASES, PAYLOADS, alias_fingerprints, file_stem, page_size, sums
+from tenure.backup.qdrant_snapshots import Snapshots
+from tenure.backup.qdrant_values import decode
+from tenure.backup.work import Work
+from tenure.errors import RestoreTargetError
+
+if TYPE_CHECKING:
+    from tenure.stores.qdrant import QdrantStore
+
+# What a description of a collection calls otherwise than the request that makes one.
+_RENAMED = {"optimizer_config": "optimizers_config"}
+
+
+def refuse_unfit(store: QdrantStore, manifest: Manifest) -> None:
+    """Errors: RestoreTargetError when a collection or alias of the backup is there already."""
+    aliases = [alias.alias_name for alias in store.call("aliases", lambda client: client.get_aliases()).aliases]
+    taken = {*store.collections(), *aliases}
+    found = sorted(taken & {*collections(manifest), *_names(manifest, "alias ")})
+    if found:
+        more = " and more" if found[3:] else ""
+        raise RestoreTargetError(
+            store="Qdrant",
+            address=store.address,
+            found=", ".join(found[:3]) + more,
+            remedy="Restored collections must not be there before; nothing was changed.",
+        )
+
+
+def collections(manifest: Manifest) -> list[str]:
+    """Return the names of the collections in a backup."""
+    return [entry.detail["name"] for entry in manifest.of("qdrant") if entry.object != ALIASES]
+
+
+def restore(
+    store: QdrantStore, manifest: Manifest, work: Work, *, url: str, api_key: str | None = None, scratch: bool = False
+) -> list[str]:
+    """Restore every collection, then the aliases; returns the collections that a *scratch* server cannot take (it has
+    no snapshots, no strict mode, one shard).
+
+    Errors: StoreError, BackupInterruptedError.
+    """
+    left_out = []
+    for entry in manifest.of("qdrant"):
+        if entry.object == ALIASES:
+            continue
+        work.check()
+        if entry.method == "snapshot" and scratch:
+            left_out.append(entry.detail["name"])
+        elif entry.method == "snapshot":
+            with Snapshots(url, api_key) as snapshots:
+                file = entry.files[1]
+                snapshots.put(entry.detail["name"], work.directory / file.path, file.sha256)
+        else:
+            _import(store, entry, work, scratch=scratch)
+    _restore_aliases(store, work.directory, left_out)
+    return left_out
+
+
+def found(
+    store: QdrantStore, manifest: Manifest, work: Work, *, left_out: list[str] | None = None
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the fingerprints that are expected, and those of the collections as they are now; *left_out* are passed
+    over."""
+    expected: dict[str, str] = {}
+    present: dict[str, str] = {}
+    aside = set(left_out or ())
+    for entry in manifest.of("qdrant"):
+        if entry.object == ALIASES or entry.detail["name"] in aside:
+            continue
+        name = entry.detail["name"]
+        expected |= entry.fingerprints
+        if entry.fingerprints:
+            present |= sums(store, name, work, vectors=name + PAYLOADS not in entry.fingerprints).result()
+    listed = store.call("aliases", lambda client: client.get_aliases()).aliases
+    wanted = set(collections(manifest)) - aside
+    aliases = {alias.alias_name: alias.collection_name for alias in listed if alias.collection_name in wanted}
+    written = {name: target for name, target in _aliases(work.directory).items() if target in wanted}
+    return expected | alias_fingerprints(written), present | alias_fingerprints(aliases)
+
+
+def _import(store: QdrantStore, entry: Entry, work: Work, *, scratch: bool) -> None:
+    from qdrant_client import models
+
+    name, operation = entry.detail["name"], f"restore qdrant {entry.object}"
+    description = json.loads((work.directory / "qdrant" / f"{file_stem(name)}.json").read_text())
+    work.reporter.start(operation, f"Qdrant: restore {name}", entry.items)
+    work.reporter.advance(operation, 0)
+    strict = _create(store, name, description["config"], scratch=scratch)
+    if not store.local:
+        # Before the points, so that the graph of vectors is built with the links that filters need.
+        for field, schema in description["indexes"].items():
+            _index(store, name, field, schema)
+    size = page_size(store, name)
+    keys: set[Any] = set()
+    batch: list[Any] = []
+    batch_key: Any = None
+
+    def send() -> None:
+        if not batch:
+            return
+        work.check()
+        points = list(batch)
+        store.call(name, lambda client: client.upsert(name, points, wait=True, shard_key_selector=batch_key))
+        work.reporter.advance(operation, len(points))
+        batch.clear()
+
+    for point in lines(work.directory, entry.files[1].path):
+        key = point.get("k")
+        if len(batch) >= size or (batch and key != batch_key):
+            send()
+        if key is not None and key not in keys:
+            _shard_key(store, name, key)
+            keys.add(key)
+        batch_key = key
+        batch.append(decode(point))
+    send()
+    if strict is not None:
+        wanted = models.StrictModeConfig.model_validate(strict)
+        store.call(name, lambda client: client.update_collection(name, strict_mode_config=wanted))
+    work.reporter.finish(operation, f"{entry.items:,} points")
+
+
+def _create(store: QdrantStore, name: str, config: dict[str, Any], *, scratch: bool) -> dict[str, Any] | None:
+    """Create a collection as it was; returns the strict mode that is to be set when its points are there."""
+    from qdrant_client import models
+
+    request = {**config.get("params", {})}
+    for part, value in config.items():
+        if part not in ("params", "strict_mode_config"):
+            request[_RENAMED.get(part, part)] = value
+    if scratch:
+        for part in ("shard_number", "replication_factor", "write_consistency_factor", "sharding_method"):
+            request.pop(part, None)
+    known = models.CreateCollection.model_validate(
+        {part: value for part, value in request.items() if part in models.CreateCollection.model_fields}
+    )
+    given = {part: value for part in known.model_fields_set if (value := getattr(known, part)) is not None}
+    given["vectors_config"] = given.pop("vectors", {})
+    if "sparse_vectors" in given:
+        given["sparse_vectors_config"] = given.pop("sparse_vectors")
+    store.call(name, lambda client: client.create_collection(name, **given))
+    strict: dict[str, Any] | None = config.get("strict_mode_config")
+    return strict if strict and strict.get("enabled") and not scratch and not store.local else None
+
+
+def _shard_key(store: QdrantStore, name: str, key: Any) -> None:
+    store.call(name, lambda client: client.create_shard_key(name, key))
+
+
+def _index(store: QdrantStore, name: str, field: str, schema: Any) -> None:
+    from pydantic import TypeAdapter
+    from qdrant_client import models
+
+    kind: Any = TypeAdapter(models.PayloadFieldSchema).validate_python(schema)
+    store.call(name, lambda client: client.create_payload_index(name, field, kind, wait=True))
+
+
+def _restore_aliases(store: QdrantStore, directory: Path, left_out: list[str]) -> None:
+    from qdrant_client import models
+
+    actions = [
+        models.CreateAliasOperation(create_alias=models.CreateAlias(collection_name=target, alias_name=alias))
+        for alias, target in _aliases(directory).items()
+        if target not in left_out
+    ]
+    if actions:
+        store.call("aliases", lambda client: client.update_collection_aliases(actions))
+
+
+def _aliases(directory: Path) -> dict[str, str]:
+    found: dict[str, str] = json.loads((directory / "qdrant" / "aliases.json").read_text())
+    return found
+
+
+def _names(manifest: Manifest, prefix: str) -> list[str]:
+    return [name.removeprefix(prefix) for name in manifest.fingerprints("qdrant") if name.startswith(prefix)]
