@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -385,3 +386,47 @@ def test_old_code_that_names_the_tenant_later_releases_the_row(postgres_dsn: str
         app.execute("UPDATE t SET p = 'b', project_id = 'c' WHERE id = 3")
         assert app.pairs("SELECT id, project_id FROM t") == {1: "b", 2: "a", 3: "c"}
         assert app.value('SELECT last_value FROM tenure."filled_public_t"') == counted, "these did not lack the key"
+
+
+def test_keys_that_were_there_come_back_in_batches(
+    postgres_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each row as it was, also where it was written twice and where undo was stopped; the application's own stays."""
+    schema = """
+    CREATE TABLE t (id bigint, at timestamptz, p text, project_id text, PRIMARY KEY (id, at));
+    INSERT INTO t SELECT g, '2025-01-01 12:00:00.123456+03', (ARRAY['a', 'b'])[g % 2 + 1],
+      (ARRAY[NULL, 'c', 'b'])[g % 3 + 1] FROM generate_series(1, 1000) g;
+    """
+    rules = {"t": {"tenant": {"column": "p"}, "existing": "rederive"}}
+    monkeypatch.setattr("tenure.operations.backfill_rows.UNDO_ENTRIES", 100)
+    with application(postgres_dsn, tmp_path, PROJECTS + schema, rules) as app:
+        app.run(Phase.BACKFILL)
+        assert app.value("SELECT count(*) FROM t WHERE project_id IS DISTINCT FROM p") == 0
+        app.execute("ALTER TABLE t DISABLE TRIGGER USER; UPDATE t SET p = 'c' WHERE id < 20")
+        app.execute("ALTER TABLE t ENABLE TRIGGER USER")
+        assert app.run(Phase.BACKFILL).swept == 19
+        app.execute("UPDATE t SET project_id = 'a', p = 'a' WHERE id = 3")
+        backfill = next(o for o in app.plan().operations if isinstance(o, BackfillRows))
+        signal = StopSignal()
+        ctx = app.session.context(signal=signal)
+        monkeypatch.setattr(ctx.signal, "check", stop_at(3, signal.check))
+        with pytest.raises(InterruptedRunError):
+            backfill.undo(ctx)
+        app.undo()
+        app.execute("UPDATE t SET p = (ARRAY['a', 'b'])[id % 2 + 1] WHERE id < 20")
+        assert app.pairs("SELECT id, project_id FROM t WHERE id = 3") == {3: "a"}, "set by the application since"
+        app.execute("UPDATE t SET project_id = NULL WHERE id = 3")
+        app.untouched()
+        assert app.value("SELECT count(*) FROM tenure.journal") == 0
+
+
+def stop_at(calls: int, check: Callable[[str], None]) -> Callable[[str], None]:
+    """A check of the stop signal that stops at the call of this number."""
+    counted = iter(range(1, 1_000_000))
+
+    def checked(operation: str) -> None:
+        if next(counted) == calls:
+            raise InterruptedRunError(operation=operation)
+        check(operation)
+
+    return checked

@@ -23,6 +23,7 @@ RANGE_PAGES = 500  # 4 MB: the pages of a range stay cached over its passes
 PASSES = 16
 FEW_ROWS = 5_000  # a table this small is done in one pass: sixteen commits would cost more than they save
 SWEEP_ROWS = 5_000
+UNDO_ENTRIES = 5_000
 
 # What is listed is a key of the list, which an index bounds: of a long one its digest and its beginning.
 _LISTED_ITEM = (
@@ -143,33 +144,61 @@ class BackfillRows(Operation):
         return Outcome(left=self._count(ctx))
 
     def undo(self, ctx: Context) -> Outcome:
-        """Put back what a key column that was there before held; a column of tenure's own is dropped with `AddKey`."""
-        if not self.rule.key_exists:
-            return Outcome()
+        """Put back what a key column that was there before held, newest entries of the journal first.
+
+        A column of tenure's own is dropped with `AddKey`. A batch of entries is forgotten with the rows that it put
+        back, so a rollback that was killed goes on where it stood; rows that the application changed since keep their
+        key. A table without a primary key is done at once: each batch would read all of it.
+        """
+        changed = 0
+        while self.rule.key_exists:
+            ctx.signal.check(self.id)
+            with ctx.postgres.connection() as connection:
+                # The fill trigger is still there, and would key again what loses its key now.
+                connection.execute(sql.SQL("SET LOCAL {} = 'on'").format(raw(UNDO_SETTING)))
+                row = connection.execute(
+                    "SELECT min(id) FROM (SELECT id FROM tenure.journal WHERE operation = %s ORDER BY id DESC "
+                    "LIMIT %s) AS newest",
+                    (self.id, UNDO_ENTRIES if self.rule.primary_key else None),
+                ).fetchone()
+                if row is None or row[0] is None:
+                    break
+                changed += self._run(connection, self._put_back(int(row[0])), counted=False)
+                connection.execute(
+                    "DELETE FROM tenure.journal WHERE operation = %s AND id >= %s", (self.id, int(row[0]))
+                )
+        with ctx.postgres.connection() as connection:
+            connection.execute(
+                "DELETE FROM tenure.quarantine WHERE store = 'postgres' AND object = %s", (self.rule.table.display,)
+            )
+        return Outcome(changed=changed)
+
+    def _put_back(self, first: int) -> sql.Composed:
+        """Return the statement that undoes the journal from entry *first* on.
+
+        Of several entries for a row the oldest says what was there, the newest what tenure left.
+        """
         column = sql.Identifier(self.rule.key.name)
         if self.rule.primary_key:
-            same = sql.SQL(" AND ").join(
+            same: sql.Composable = sql.SQL(" AND ").join(
                 sql.SQL("t.{} = (j.item ->> {})::{}").format(sql.Identifier(name), sql.Literal(name), raw(type_name))
                 for name, type_name in zip(self.rule.primary_key, self.key_types, strict=True)
             )
         else:
             same = sql.SQL("to_jsonb(t) - {0} = j.item - {0}").format(sql.Literal(self.rule.key.name))
-        statement = sql.SQL(
+        return sql.SQL(
             "UPDATE {table} AS t SET {column} = {before} FROM (SELECT DISTINCT ON (item) item, before, "
             "last_value(after) OVER (PARTITION BY item ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED "
-            "FOLLOWING) AS after FROM tenure.journal WHERE operation = {operation} ORDER BY item, id) AS j "
-            "WHERE {same} AND t.{column}::text = j.after #>> '{{}}'"
+            "FOLLOWING) AS after FROM tenure.journal WHERE operation = {operation} AND id >= {first} "
+            "ORDER BY item, id) AS j WHERE {same} AND t.{column}::text = j.after #>> '{{}}'"
         ).format(
             table=table_sql(self.rule.table),
             column=column,
             before=key_cast(self.rule.key, sql.SQL("j.before #>> '{}'")),
             operation=sql.Literal(self.id),
+            first=first,
             same=same,
         )
-        with ctx.postgres.connection() as connection:
-            # The fill trigger is still there, and would key again what loses its key now.
-            connection.execute(sql.SQL("SET LOCAL {} = 'on'").format(raw(UNDO_SETTING)))
-            return Outcome(changed=self._run(connection, statement, counted=False))
 
     # Statements.
 
