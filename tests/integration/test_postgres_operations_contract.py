@@ -15,6 +15,7 @@ from tenure.demo.example import generate, load_postgres
 from tenure.errors import OperationFailedError, RefusedError
 from tenure.operations.drop_fill_trigger import WatchWriters
 from tenure.planner.references import references
+from tenure.runner.rollback import Rollback
 from tenure.values import NEEDS_CONSENT, Phase
 
 T: dict[str, Any] = {"t": {"tenant": {"column": "p"}}}
@@ -426,4 +427,21 @@ def test_the_example_to_contract_and_back(postgres_dsn: str, tmp_path: Path) -> 
             if table.column("project_id") is not None and table.primary_key:
                 assert "project_id" in table.primary_key or len(table.primary_key) == 1
         app.undo()
+        app.untouched()
+
+
+def test_a_rollback_from_contract_by_the_runner(postgres_dsn: str, tmp_path: Path) -> None:
+    """Refused with the keys that would be lost while there are such, else all the way back."""
+    schema = f"CREATE TABLE t ({ID}, p text, name text UNIQUE);" + ROWS
+    with application(postgres_dsn, tmp_path, PROJECTS + schema, T) as app:
+        contracted(app)
+        app.execute(BOTH["allowed"][0])
+        rollback = Rollback(app.session.context(), app.plan())
+        forecast = rollback.plan(Phase.INSPECT)
+        assert not forecast.lossless
+        assert [(finding.object, finding.sample) for finding in forecast.blocking] == [("t.t_name_key", ("(x)",))]
+        with pytest.raises(RefusedError):
+            rollback.run(Phase.INSPECT)
+        app.execute("DELETE FROM t WHERE project_id = 'b' AND name = 'x'")
+        rollback.run(Phase.INSPECT)
         app.untouched()
