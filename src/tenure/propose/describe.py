@@ -20,7 +20,8 @@ def confidence(choice: Choice) -> Confidence:
     if not tally.rows:
         return "low"
     sure = first.declared or first.kind in ("column", "mapping") or first.rank <= NAMED
-    if tally.share >= _HIGH and not tally.several and sure and first.rank < REVERSE:
+    guessed = first.link is not None and not first.declared
+    if tally.share >= _HIGH and not tally.several and sure and not guessed and first.rank < REVERSE:
         return "high"
     return "medium" if tally.share >= _MEDIUM and first.rank != REVERSE else "low"
 
@@ -32,23 +33,24 @@ def comments(choice: Choice, rows: TableRows) -> Iterator[str]:
         yield "no rows to compare; proposed from names and foreign keys alone"
         return
     of = f"all {tally.rows}" if rows.whole else f"{tally.rows} sampled of about {rows.total}"
-    line = f"{tally.tenant} of {of} rows get one tenant ({tally.tenants} tenants)"
+    line = f"{tally.tenant} of {of} rows get one tenant ({_tenants(tally.tenants)})"
     yield f"{line}, e.g. {tally.example}" if tally.example else line
     if choice.sources[0].rank == REVERSE:
         yield "nothing in it leads to a tenant, but each row is referred to by rows of one tenant only"
-    elif choice.sources[0].rank == JOIN:
-        yield "no foreign key: found by values that stand in both"
+    elif choice.sources[0].link is not None and not choice.sources[0].declared:
+        how = "values that stand in both" if choice.sources[0].rank == JOIN else "names, and values that stand in both"
+        yield f"no foreign key: found by {how}"
     for source, agree, differ in choice.others[:3]:
         where = "conflicts" if differ else "agrees"
         text = f"{shown(source)} {where} with it: the same on {agree} rows"
         yield text + (f", another on {differ}" if differ else "")
     if tally.nothing:
-        yield f"{tally.nothing} rows have no tenant by it: say what becomes of them in `unassigned:`"
+        yield f"without a tenant by it: {_rows(tally.nothing)}; say what becomes of them in `unassigned:`"
     if tally.several:
-        yield f"{tally.several} rows match rows of several tenants: say what becomes of them in `conflict:`"
+        yield f"matching rows of several tenants: {_rows(tally.several)}; say what becomes of them in `conflict:`"
     if tally.unknown:
         values = ", ".join(f"{value!r} ({count})" for value, count in choice.unknown)
-        yield f"{tally.unknown} rows name what is no tenant: {values}. Register it, or add it to aliases or `untagged`"
+        yield f"naming what is no tenant: {_rows(tally.unknown)}, {values}; register it, or use `aliases` or `untagged`"
 
 
 def shown(source: Source) -> str:
@@ -60,3 +62,11 @@ def shown(source: Source) -> str:
     if "column" in rule:
         return f"column {rule['column']}"
     return f"mapping of {source.column}" if source.kind == "mapping" else f"{rule.get('sql', source.column)}"
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
+
+
+def _tenants(count: int) -> str:
+    return "1 tenant" if count == 1 else f"{count} tenants"

@@ -13,7 +13,15 @@ from tenure.catalog import Catalog
 from tenure.errors import UsageError
 from tenure.propose.evidence import Evidence, RegistryChoice
 from tenure.propose.gather_postgres import BUDGET_S, STATEMENT_MS, PostgresReader, is_array
-from tenure.propose.links import COMPARED, declared_links, found_links, keyable, named_links, wanted_values
+from tenure.propose.links import (
+    COMPARED,
+    declared_links,
+    found_links,
+    keyable,
+    named_links,
+    polymorphic_links,
+    wanted_values,
+)
 from tenure.propose.registry import chosen, find_registry
 
 if TYPE_CHECKING:
@@ -60,6 +68,7 @@ def gather(
             return Evidence(wish.key, registry, dict(reader.tables)), tuple(reader.notes)
         reader.whole(registry.table)
         links = [*declared_links(catalog.postgres), *named_links(catalog.postgres)]
+        links += polymorphic_links(catalog.postgres, reader.tables)
         known = {(link.child, link.columns[0], link.parent) for link in links if len(link.columns) == 1}
         notify("comparing values")
         columns = reader.search(wanted_values(catalog.postgres, reader.tables))

@@ -113,7 +113,8 @@ class PostgresReader:
         for target in targets(self.catalog, self.tables):
             present = self._present(target, wanted)
             for name, values in wanted.items():
-                if name == (target.table, target.column):
+                # Within Postgres text is no number, whatever it looks like.
+                if name == (target.table, target.column) or (len(name) == 2 and target.kind == "number"):
                     continue
                 hits = sum(1 for value in values if value in present)
                 if values and hits * 2 >= len(values):

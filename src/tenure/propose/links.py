@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tenure.catalog.postgres import Column, PostgresCatalog, Table
 from tenure.propose.evidence import Found, Link, TableRows
-from tenure.propose.names import bookkeeping, points_at, tokens
+from tenure.propose.names import bookkeeping, likeness, marked, tokens
 
 # Which share of a column's distinct values must stand in another for that to look like a reference.
 INCLUSION = 0.9
@@ -56,6 +56,7 @@ def named_links(catalog: PostgresCatalog) -> Iterator[Link]:
     tables = keyable(catalog)
     for table in tables:
         keyed = referring_columns(table)
+        yield from _best_named(table, tables, keyed)
         for parent in tables:
             if parent is table:
                 continue
@@ -63,9 +64,7 @@ def named_links(catalog: PostgresCatalog) -> Iterator[Link]:
                 columns = [column for column in unique.columns if column is not None]
                 if not unique.unique or not unique.valid or len(columns) < len(unique.columns) or unique.predicate:
                     continue
-                if len(columns) == 1:
-                    yield from _named(table, parent, columns[0], keyed)
-                elif columns and all(_same(table.column(c), parent.column(c)) for c in columns):
+                if len(columns) > 1 and all(_same(table.column(c), parent.column(c)) for c in columns):
                     declared = any(
                         key.ref_table == parent.display and set(key.columns) == set(columns)
                         for key in table.foreign_keys
@@ -78,15 +77,52 @@ def named_links(catalog: PostgresCatalog) -> Iterator[Link]:
                         yield Link(table.display, tuple(columns), parent.display, tuple(columns))
 
 
-def _named(table: Table, parent: Table, ref: str, keyed: frozenset[str]) -> Iterator[Link]:
-    target = parent.column(ref)
+def _best_named(table: Table, tables: Sequence[Table], keyed: frozenset[str]) -> Iterator[Link]:
+    """Yield a link for each column that is named like a unique column of other tables: to the most alike of them."""
     for column in table.columns:
-        if column.name in keyed or not comparable(column) or target is None or not _same(column, target):
+        if column.name in keyed or not comparable(column) or table.primary_key == (column.name,):
             continue
-        own_key = table.primary_key == (column.name,)
-        alike = points_at(column.name, parent.name, ref) and tokens(column.name) != tokens(ref)
-        if alike and not own_key:
-            yield Link(table.display, (column.name,), parent.display, (ref,))
+        found: list[tuple[int, str, str]] = []
+        for parent in tables:
+            for target in parent.columns if parent is not table else ():
+                like = likeness(column.name, parent.name, target.name)
+                # A number named by a mere word (`version`) counts something; only `version_id` refers to one.
+                said = kind(column) == "text" or marked(column.name, target.name)
+                if like and said and _same(column, target) and parent.unique_on([target.name]):
+                    found.append((like, parent.display, target.name))
+        best = max((like for like, *_ in found), default=0)
+        for like, name, ref in found:
+            if like == best:
+                yield from both_ways(table.display, column.name, name, ref)
+
+
+def both_ways(child: str, column: str, parent: str, ref: str) -> Iterator[Link]:
+    """Yield an undeclared link of one column forwards and backwards."""
+    yield Link(child, (column,), parent, (ref,))
+    yield Link(parent, (ref,), child, (column,), reverse=True)
+
+
+def polymorphic_links(catalog: PostgresCatalog, tables: Mapping[str, TableRows]) -> Iterator[Link]:
+    """Yield links of columns like `owner_id` beside an `owner_type` that names one table in every sampled row."""
+    by_name = {tokens(table.name): table for table in keyable(catalog)}
+    for table in keyable(catalog):
+        for column, types in polymorphic(table, tables).items():
+            parent = by_name.get(tokens(next(iter(types)).rpartition("::")[2])) if len(types) == 1 else None
+            if parent is not None and parent is not table and len(parent.primary_key) == 1:
+                yield from both_ways(table.display, column, parent.display, parent.primary_key[0])
+
+
+def polymorphic(table: Table, tables: Mapping[str, TableRows]) -> dict[str, set[str]]:
+    """Return the columns whose meaning another column tells (`owner_id` and `owner_type`), with what it tells."""
+    rows, found = tables.get(table.display), {}
+    for column in table.columns:
+        words = tokens(column.name)
+        partner = next((c for c in table.columns if c.text_like and tokens(c.name) == (*words[:-1], "type")), None)
+        if len(words) > 1 and words[-1] == "id" and comparable(column) and partner is not None and rows is not None:
+            types = {value for value in rows.values(partner.name) if value}
+            if types:
+                found[column.name] = types
+    return found
 
 
 def _same(one: Column | None, other: Column | None) -> bool:

@@ -79,25 +79,44 @@ def singular(word: str) -> str:
     """Return a word without its plural ending, roughly; both sides of a comparison go through it."""
     if word.endswith("ies") and len(word) > 4:
         return word[:-3] + "y"
-    if word.endswith(("sses", "xes", "ches", "shes", "zes", "ones")) and len(word) > 4:
+    if word.endswith(("sses", "uses", "xes", "ches", "shes", "zes", "ones")) and len(word) > 4:
         return word[:-2]
-    if word.endswith("s") and not word.endswith(("ss", "us", "is")) and len(word) > 3:
+    if word.endswith("s") and not word.endswith(("ss", "us", "sis", "xis")) and len(word) > 3:
         return word[:-1]
     return word
 
 
+def likeness(column: str, table: str, ref_column: str) -> int:
+    """Return how much the name *column* reads like a reference to *ref_column* of *table*: 3 exactly, 0 not at all."""
+    words, target = tokens(column), tokens(table)
+    stem = _stem(words, tokens(ref_column))
+    if not stem or not target:
+        return 0
+    if stem == target:
+        return 3
+    if stem[-1] == target[-1] or stem[: len(target)] == target:
+        return 2
+    return int(len(stem) > 1 and set(stem) <= set(target))
+
+
 def points_at(column: str, table: str, ref_column: str) -> bool:
     """Return whether the name *column* reads like a reference to *ref_column* of *table*."""
-    words, target, ref = tokens(column), tokens(table), tokens(ref_column)
-    if not words or not target:
-        return False
+    return likeness(column, table, ref_column) > 0
+
+
+def marked(column: str, ref_column: str) -> bool:
+    """Return whether a name says that it is a reference (`user_id`, `id_user`), rather than just a word."""
+    words = tokens(column)
+    return _stem(words, tokens(ref_column)) != words
+
+
+def _stem(words: tuple[str, ...], ref: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the words of a column's name without those that only say that it is an id."""
     if len(words) > len(ref) > 0 and words[-len(ref) :] == ref:
-        stem = words[: -len(ref)]
-    elif len(words) > 1 and words[-1] in _SUFFIXES:
-        stem = words[:-1]
-    else:
-        stem = words
-    return stem == target or stem[-1] == target[-1] or (len(stem) > 1 and set(stem) <= set(target))
+        return words[: -len(ref)]
+    if len(words) > 1 and words[-1] in _SUFFIXES:
+        return words[:-1]
+    return words[1:] if len(words) > 1 and words[0] == "id" else words
 
 
 def has_word(name: str, words: Iterable[str]) -> bool:

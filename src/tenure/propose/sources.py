@@ -156,6 +156,8 @@ def link_sources(
         parent = catalog.table(link.parent)
         if link.child != table.display or link.reverse is not reverse or parent is None:
             continue
+        if reverse and not link.declared:
+            continue
         if link.parent == attributor.registry or not attributor.decided(link.parent):
             continue
         if attributor.depends(link.parent, table.display):

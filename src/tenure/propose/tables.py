@@ -10,7 +10,7 @@ from tenure.catalog.postgres import PostgresCatalog, Table
 from tenure.propose.attribution import Attributor, Source, Tally
 from tenure.propose.evidence import Evidence
 from tenure.propose.links import INCLUSION, MIN, keyable
-from tenure.propose.names import points_at
+from tenure.propose.names import points_at, tokens
 from tenure.propose.sources import KEY, REVERSE, link_sources, own_sources, passing
 from tenure.propose.values import NOTHING, SEVERAL, UNKNOWN, Tenants
 
@@ -130,9 +130,9 @@ class Tables:
             return False
         if source.rank == REVERSE:
             return tally.several == 0 and tally.rows >= MIN_REVERSE and tally.share >= INCLUSION and tally.tenants > 1
-        return source.declared or self._included(table, source)
+        return source.declared or self.included(table, source)
 
-    def _included(self, table: Table, source: Source) -> bool:
+    def included(self, table: Table, source: Source) -> bool:
         """Return whether nearly all values of an undeclared link stand in the other table, and are telling enough."""
         link = source.link
         assert link is not None
@@ -140,9 +140,12 @@ class Tables:
         values = {self.attributor.own_values(table.display, row, link) for row in rows.rows[: rows.sampled]}
         given = [value for value in values if None not in value]
         hits = sum(1 for value in given if self.attributor.lookup(link.parent, link.ref_columns, value))
-        parent = self.catalog.table(link.parent)
+        parent, own = self.catalog.table(link.parent), table.column(link.columns[0])
         assert parent is not None
-        named = len(link.columns) > 1 or points_at(link.columns[0], parent.name, link.ref_columns[0])
+        assert own is not None
+        # Numbers that come this way were paired by name, or by a column that tells which table they mean.
+        named = len(link.columns) > 1 or own.integer_like
+        named = named or points_at(link.columns[0], parent.name, link.ref_columns[0])
         return hits >= INCLUSION * len(given) and (named or len(given) >= MIN)
 
     def _best(self, table: Table, sources: Sequence[Source]) -> tuple[Source, ...]:
@@ -155,7 +158,9 @@ class Tables:
             bucket = next((n for n, least in enumerate(_BUCKETS) if tally.share >= least), len(_BUCKETS))
             if source.kind in _OWN:
                 return (0, source.rank, -tally.share)
-            return (1, bucket, source.rank, tally.several, self._depth(source))
+            # Of ways that are equally good, the one to the table of a like name (order_slip to order).
+            like = len(set(tokens(table.name)) & set(tokens(source.parent or "")))
+            return (1, bucket, source.rank, tally.several, self._depth(source), -like)
 
         ordered = sorted(sources, key=order)
         first = ordered[0]

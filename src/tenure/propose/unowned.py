@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tenure.catalog.postgres import PostgresCatalog, Table
+from tenure.catalog.postgres import Table
+from tenure.propose.attribution import Source
 from tenure.propose.evidence import Link
+from tenure.propose.links import polymorphic
 from tenure.propose.names import ACCOUNT_WORDS, LOOKUP_WORDS, bookkeeping, has_word, tokens
 from tenure.propose.proposal import Confidence
+from tenure.propose.sources import NAMED
 from tenure.propose.tables import Tables
 from tenure.propose.values import NOTHING, SEVERAL, UNKNOWN
 
@@ -25,10 +29,10 @@ class Verdict:
 
 def verdicts(decided: Tables) -> dict[str, Verdict]:
     """Return a verdict for every table that has no source; tables that hang on shared ones follow them."""
-    catalog, registry = decided.catalog, decided.evidence.registry.table
+    registry = decided.evidence.registry.table
     found: dict[str, Verdict] = {}
     open_: list[Table] = []
-    for table in catalog.tables:
+    for table in decided.catalog.tables:
         if table.partition_of is not None or table.display in (registry, *decided.choices):
             continue
         certain = _certain(table)
@@ -42,7 +46,7 @@ def verdicts(decided: Tables) -> dict[str, Verdict]:
             found[table.display] = verdict
     while True:
         following = {
-            t.display: v for t in open_ if t.display not in found and (v := _follows(catalog, t, found)) is not None
+            t.display: v for t in open_ if t.display not in found and (v := _follows(decided, t, found)) is not None
         }
         if not following:
             break
@@ -67,26 +71,28 @@ def _by_use(decided: Tables, table: Table) -> Verdict | None:
     name, registry = table.display, decided.evidence.registry.table
     rows = decided.evidence.tables.get(name)
     accounts = has_word(table.name, ACCOUNT_WORDS) and tokens(table.name)[-1] in ACCOUNT_WORDS
-    used, several, seen, users = 0, 0, set[str](), set[str]()
+    by_row: defaultdict[int, set[str]] = defaultdict(set)
+    users: set[str] = set()
     for link in decided.evidence.links:
-        if link.child != name or not link.reverse or not link.declared:
+        if link.child != name or not link.reverse or not _believed(decided, link):
             continue
         if link.parent == registry:
             return Verdict("shared", f"stands above the tenants: {registry} refers to it", "high")
         if not decided.attributor.decided(link.parent):
             continue
         users.add(link.parent)
-        for tenants in _tenants_of_rows(decided, name, link):
-            used, several = used + bool(tenants), several + (len(tenants) > 1)
-            seen |= tenants
+        for number, tenants in _tenants_of_rows(decided, name, link):
+            by_row[number] |= tenants
+    used, several = len(by_row), sum(1 for tenants in by_row.values() if len(tenants) > 1)
+    seen = set().union(*by_row.values())
     if accounts:
-        evidence = f"# {several} of {used} sampled rows that are referred to belong to several tenants"
+        evidence = f"{several} of {used} sampled rows that are referred to belong to several tenants"
         reason = "accounts belong to people, who may work for several tenants"
-        return Verdict("shared", reason, "high" if several else "medium", (evidence[2:],) if used else ())
+        return Verdict("shared", reason, "high" if several else "medium", (evidence,) if used else ())
     if several or len(seen) > 1:
         evidence_text = f"rows of {len(seen)} tenants in {_some(sorted(users))} refer to its rows"
         if several:
-            evidence_text += f"; {several} of {used} of them serve more than one tenant"
+            evidence_text += f"; {several} of {used} rows serve more than one tenant"
             return Verdict("shared", "looked up by rows of several tenants", "high", (evidence_text,))
         if has_word(table.name, LOOKUP_WORDS) or not _owned_alone(decided, name):
             return Verdict("shared", "looked up by rows of several tenants", "medium", (evidence_text,))
@@ -97,16 +103,30 @@ def _by_use(decided: Tables, table: Table) -> Verdict | None:
     return None
 
 
-def _tenants_of_rows(decided: Tables, name: str, link: Link) -> Iterator[set[str]]:
+def _believed(decided: Tables, link: Link) -> bool:
+    """Return whether a link is a foreign key, or behaves like one in every sampled row."""
+    if link.declared:
+        return True
+    forward = (link.parent, link.child) if link.reverse else (link.child, link.parent)
+    columns = (link.ref_columns, link.columns) if link.reverse else (link.columns, link.ref_columns)
+    table, rows = decided.catalog.table(forward[0]), decided.evidence.tables.get(forward[0])
+    if table is None or rows is None or not rows.sampled:
+        return False
+    straight = Link(forward[0], columns[0], forward[1], columns[1])
+    return decided.included(table, Source("parent", NAMED, link=straight))
+
+
+def _tenants_of_rows(decided: Tables, name: str, link: Link) -> Iterator[tuple[int, set[str]]]:
+    """Yield the numbers of rows that *link* leads somewhere from, with the tenants found there."""
     rows = decided.evidence.tables.get(name)
-    for row in rows.rows if rows is not None else ():
+    for place, row in enumerate(rows.rows if rows is not None else ()):
         values = decided.attributor.own_values(name, row, link)
         if None in values:
             continue
         numbers = decided.attributor.lookup(link.parent, link.ref_columns, values)
         if numbers:
             said = {decided.attributor.tenant(link.parent, number) for number in numbers}
-            yield said - {NOTHING, UNKNOWN, SEVERAL}
+            yield place, said - {NOTHING, UNKNOWN, SEVERAL}
 
 
 def _owned_alone(decided: Tables, name: str) -> bool:
@@ -122,9 +142,12 @@ def _owned_alone(decided: Tables, name: str) -> bool:
     return bool(rows.rows) and len(referred) >= 0.9 * len(rows.rows)
 
 
-def _follows(catalog: PostgresCatalog, table: Table, found: dict[str, Verdict]) -> Verdict | None:
+def _follows(decided: Tables, table: Table, found: dict[str, Verdict]) -> Verdict | None:
     """Return why a table is shared because all that it refers to is."""
-    parents = {key.ref_table for key in table.foreign_keys if key.ref_table != table.display}
+    links = [link for link in decided.evidence.links if link.child == table.display and not link.reverse]
+    parents = {link.parent for link in links if link.parent != table.display and _believed(decided, link)}
+    if polymorphic(table, decided.evidence.tables):
+        return None
     if not parents or not all(parent in found and found[parent].kind == "shared" for parent in parents):
         return None
     reason = f"leads to {_some(sorted(parents))} only, which {'is' if len(parents) == 1 else 'are'} shared"
@@ -139,6 +162,8 @@ def _hints(decided: Tables, table: Table) -> Iterator[str]:
         yield f"could not be read: {rows.problem}"
     elif rows is not None and not rows.rows:
         yield "it has no rows to compare"
+    for column, types in polymorphic(table, decided.evidence.tables).items():
+        yield f"`{column}` means {', '.join(sorted(types)[:6])}: a `sql:` source may tell them apart"
     for source in decided.own.get(name, []):
         yield f"candidate: {dict(source.rule)} (says where somebody is just now, perhaps not who owns the row)"
     for link in decided.evidence.links:

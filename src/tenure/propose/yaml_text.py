@@ -66,8 +66,10 @@ def entry_lines(entry: Entry, indent: int) -> Iterator[str]:
     """Yield an entry as lines of a block mapping: comments, name, rule."""
     margin = " " * indent
     head = f"{entry.confidence}: " if entry.confidence is not None else ""
-    for number, text in enumerate(entry.comments or (("",) if head else ())):
+    for number, text in enumerate(entry.comments):
         yield from comment((head if number == 0 else "") + text, indent)
+    if not entry.comments and entry.confidence not in (None, "high"):
+        yield f"{margin}# {entry.confidence}"
     one_line = f"{margin}{scalar(entry.name)}: {flow(entry.rule)}"
     if (len(one_line) <= WIDTH and len(entry.rule) == 1) or entry.question:
         yield one_line
