@@ -168,7 +168,10 @@ class PostgresReader:
         return [(row[0], row[1]) for row in self._rows(table.display, query)]
 
     def _sample(self, table: Table) -> TableRows:
-        columns = tuple(column.name for column in table.columns if _read(column))
+        # Keys are read whatever their type: a part of one may be a moment.
+        keys = {name for key in table.foreign_keys for name in key.columns}
+        keys |= {name for index in table.indexes if index.unique for name in index.columns if name is not None}
+        columns = tuple(column.name for column in table.columns if column.name in keys or _read(column))
         empty = TableRows(columns)
         self.tables[table.display] = empty
         if not columns:
@@ -261,9 +264,10 @@ def _wanted(table: Table, columns: Sequence[str], values: Sequence[Row]) -> tupl
 
 def _value(table: Table, column: str) -> sql.Composed:
     found, name = table.column(column), sql.Identifier("t", column)
-    # citext and char(n) have an equality of their own: they are compared as text.
-    own = found is not None and found.text_like and not found.base_type.startswith(("text", "character varying"))
-    return sql.SQL("{}::text").format(name) if own else sql.SQL("{}").format(name)
+    # citext, char(n) and moments have an equality of their own: they are compared as the text that was read.
+    text = found is not None and found.text_like and found.base_type.startswith(("text", "character varying"))
+    plain = found is not None and (text or found.uuid_like or found.integer_like)
+    return sql.SQL("{}" if plain else "{}::text").format(name)
 
 
 def _type(column: Column | None) -> str:

@@ -52,10 +52,13 @@ def initialise(request: Request, notify: Callable[[str], None] = lambda _: None)
 
     Errors: UsageError, PlaybookError of an existing file, StoreError and StoreUnreachableError.
     """
-    existing = open_playbook(request.path) if request.path.exists() else None
+    # What was given by hand also stands in for the references in a playbook that is there.
+    given = {VARIABLES[store]: url for store, url in request.addresses.items()}
+    environment = {**environment_for(request.path.absolute().parent), **given}
+    existing = open_playbook(request.path, environment) if request.path.exists() else None
     wish = _wish(request, existing)
     with ExitStack() as stack:
-        postgres, neo4j, qdrant = _stores(request, existing, stack)
+        postgres, neo4j, qdrant = _stores(request, existing, environment, stack)
         notify("reading catalogs")
         from tenure.stores.postgres_introspect import introspect_postgres
 
@@ -102,13 +105,12 @@ def _dotted(text: str) -> tuple[str, str]:
 
 
 def _stores(
-    request: Request, existing: LoadedPlaybook | None, stack: ExitStack
+    request: Request, existing: LoadedPlaybook | None, environment: Mapping[str, str], stack: ExitStack
 ) -> tuple[Any, Neo4jStore | None, QdrantStore | None]:
     """Open the stores that have an address."""
     from tenure.playbook.connections import Neo4jConnection, PostgresConnection, QdrantConnection
     from tenure.stores.postgres import PostgresStore
 
-    environment = environment_for(request.path.absolute().parent)
     connections = existing.playbook.connections if existing is not None else None
 
     def address(store: str) -> str | None:
