@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 Mode = Literal["keys", "sources"]
 CHUNK = 2000
+REMEMBERED = 10_000
 
 
 class Attributor:
@@ -48,6 +49,8 @@ class Attributor:
         self.shapes = Shapes(graph)
         self._untagged = untagged_values(graph.key)
         self._barred = key_value(graph.key, graph.key.quarantine)
+        # A hub is looked around once, not with every page that touches it. Keys change under a backfill: never kept.
+        self._known: dict[str, Belongs] = {}
 
     def is_untagged(self, present: Any) -> bool:
         """Return whether a key as it stands means "no tenant yet"."""
@@ -117,10 +120,17 @@ class Attributor:
             elif self._mode == "keys" and not spec.splits:
                 found.update(self._by_keys(spec, list(members.values())))
             else:
-                page = list(members.values())
+                keeps = self._mode == "sources" and spec.by_neighbours and not asking
+                known = {element: self._known[element] for element in members if keeps and element in self._known}
+                found.update(known)
+                page = [node for element, node in members.items() if element not in known]
                 for chunk in chunks(page, CHUNK):
                     for node, decided in zip(chunk, self.nodes(spec, chunk, asking=asking), strict=True):
                         found[node.element] = self._final(spec.rule.policy, node.present, decided)
+                        if keeps:
+                            self._known[node.element] = found[node.element]
+                while len(self._known) > REMEMBERED:
+                    del self._known[next(iter(self._known))]
         return found
 
     def _by_keys(self, spec: NodeSpec, nodes: Sequence[Node]) -> dict[str, Belongs]:
