@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tenure.checks.base import Named, View
-from tenure.checks.item_keys import graph_keys, point_keys
+from tenure.checks.item_keys import STAYED, graph_keys, point_keys
 from tenure.checks.row_differences import APPLICATION, RELEASABLE, WRONG, differences
 from tenure.checks.row_keys import has_key
 from tenure.values import Finding, Store
@@ -40,6 +40,12 @@ class Correctness(Named):
         texts = {
             WRONG: ("error", "items have a key that differs from what their sources say", _WRONG),
             RELEASABLE: ("warning", "items carry a sentinel although their sources know a tenant by now", _RELEASABLE),
+            STAYED: (
+                "info",
+                "relationships were quarantined before their nodes were split, and stay between the originals, which "
+                "have one tenant in common by now",
+                _STAYED,
+            ),
             APPLICATION: (
                 "info",
                 "keys were set by the application: no source knows the items, or the playbook keeps them",
@@ -61,4 +67,5 @@ class Correctness(Named):
 
 
 _WRONG = "Correct the key or the source; `existing: keep` in the playbook accepts keys that differ."
+_STAYED = "Look at them, and give each to the tenant that it belongs to with `tenure release`."
 _RELEASABLE = "Look at them and run `tenure release`."

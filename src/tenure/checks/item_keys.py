@@ -22,6 +22,7 @@ from tenure.attribution.points import PointSpec, Resolve, RowsExist, canonical, 
 from tenure.attribution.resolve import Answer, Says
 from tenure.attribution.spec import ColumnSource, ItemRule
 from tenure.checks.base import SAMPLE, View
+from tenure.checks.done import operation_done
 from tenure.checks.item_bins import graph_objects
 from tenure.checks.links import Link, links
 from tenure.checks.row_bins import QUARANTINE, SHARED, UNASSIGNED
@@ -33,6 +34,10 @@ from tenure.stores.qdrant import Point
 
 CROSSED = "crossed"
 """A relationship whose key is not that of both its ends; the other kinds are those of rows."""
+
+STAYED = "stayed"
+"""A relationship that was quarantined before its ends were split: it stays between the originals, and these may have
+one tenant by now."""
 
 
 @dataclass
@@ -79,11 +84,17 @@ def _graph(view: View, spec: NodeSpec | RelationshipSpec) -> ItemKeys:
             values = [_value(node.fields, link, node.fields.get(spec.identity or "")) for node in nodes]
             _compare(view, found, spec.rule, nodes, decided, link, values, [node_item(spec, n) for n in nodes])
         return found
+    ends = {*spec.start_labels, *spec.end_labels}
+    split = any(
+        n.splits and n.label in ends and operation_done(view, f"neo4j.split_node.{n.label}") for n in graph.nodes
+    )
     for rows in scan_relationships(store, attributor.shapes, spec, CHUNK, everything=True):
         decided = attributor.relationships(spec, [replace(row, present=None) for row in rows])
         names = [relationship_item(graph, row) for row in rows]
         kind = CROSSED if spec.by_ends else WRONG
-        _compare(view, found, spec.rule, rows, decided, None, [None] * len(rows), names, kind=kind)
+        nothing = [None] * len(rows)
+        stayed = STAYED if split and spec.by_ends else RELEASABLE
+        _compare(view, found, spec.rule, rows, decided, None, nothing, names, kind=kind, sentinel_kind=stayed)
         if not spec.by_ends:
             _ends(view, attributor, found, rows, names)
     return found
@@ -152,9 +163,11 @@ def _compare(
     kind: str = WRONG,
     raw: Sequence[Any] | None = None,
     listed: Sequence[Any] | None = None,
+    sentinel_kind: str = RELEASABLE,
 ) -> None:
     """Count a page's keys, and what differs from the decisions made without them; *listed* are the names under which
-    the ledger lists the items in quarantine, where these are others."""
+    the ledger lists the items in quarantine, where these are others, *sentinel_kind* what a quarantined item is whose
+    sources know a tenant by now."""
     keys = found.keys
     view.lookups.values(item.present for item in items if isinstance(item.present, str | int | float))
     open_differences: list[tuple[int, str, dict[str, object]]] = []
@@ -199,7 +212,7 @@ def _compare(
     put_aside = _put_aside(view, [name for name, _ in releasable])
     for name, sample in releasable:
         if dumps(name) not in put_aside:
-            found.differs(RELEASABLE, sample)
+            found.differs(sentinel_kind, sample)
     if not open_differences:
         return
     said = view.lookups.rows(link.rows, [values[index] for index, _, _ in open_differences]) if link is not None else {}

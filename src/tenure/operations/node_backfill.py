@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from tenure.attribution.graph import GraphSpec, NodeSpec
-from tenure.attribution.graph_bins import count_bins_nodes
+from tenure.attribution.graph_bins import count_bins_nodes, decided_nodes
 from tenure.attribution.graph_decide import Attributor
 from tenure.attribution.graph_pages import count_untagged, identity_ranges, node_page, scan_nodes
 from tenure.attribution.graph_read import Node
@@ -15,7 +15,8 @@ from tenure.operations.base import Claim, Operation, RangeSpec, Step
 from tenure.operations.graph_keys import FIRST_BATCH, KeyWriter, steered
 from tenure.operations.graph_text import backfill_text
 from tenure.operations.graph_undo import undo_keys
-from tenure.values import Outcome, Phase, Store
+from tenure.operations.key_losses import set_by_application
+from tenure.values import Finding, Outcome, Phase, Store
 
 if TYPE_CHECKING:
     from tenure.runner.context import Context
@@ -100,6 +101,14 @@ class NodeBackfill(Operation):
             note = f"{bins.several} to be split at cutover, such as {some}"
         kept = bins.bins["unassigned"] if spec.rule.policy.unassigned == "keep_null" else 0
         return Outcome(left=self._left(ctx, kept), note=note)
+
+    def losses(self, ctx: Context) -> Iterable[Finding]:
+        """Return a warning with the keys that the application itself set, where undo takes every key away."""
+        if self.spec.key_exists:
+            return ()
+        decided = decided_nodes(ctx.neo4j, self.graph, self.spec, ctx.lookups, "keys")
+        mine = (item for item, _, one in decided if one.decision.by_application)
+        return set_by_application("neo4j", self.object, mine)
 
     def undo(self, ctx: Context) -> Outcome:
         """Take the key away where tenure wrote it and put back what was there."""

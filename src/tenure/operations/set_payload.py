@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, ClassVar
 
 from tenure.attribution.points import (
@@ -22,9 +23,11 @@ from tenure.attribution.points import (
 )
 from tenure.operations import payload_writes as writes
 from tenure.operations.base import Claim, Operation, RangeSpec, Step
+from tenure.operations.key_losses import set_by_application
+from tenure.operations.point_map import Renamed
 from tenure.operations.switched import switch_of
 from tenure.stores.qdrant import PointId
-from tenure.values import Hazard, Outcome, Phase, Store
+from tenure.values import Finding, Hazard, Outcome, Phase, Store
 
 if TYPE_CHECKING:
     from tenure.runner.context import Context
@@ -147,6 +150,28 @@ class SetPayload(Operation):
         kept = self._kept(ctx)
         left = self._untagged(ctx, kept)
         return Outcome(left=left, note=self._indexing(ctx, GREEN_SECONDS))
+
+    def losses(self, ctx: Context) -> Iterable[Finding]:
+        """Return a warning with the keys that the application itself set, where undo takes every key away."""
+        baseline = ctx.ledger.baseline(BASELINE, self.collection)
+        if baseline is None or baseline["keyed"] > 0:
+            return ()
+        switch = switch_of(ctx.ledger, self.collection)
+        spec = self.spec if switch is None else self.spec.model_copy(update={"collection": switch.target})
+        if spec.collection not in ctx.qdrant.collections():
+            return ()
+        mine: list[PointId] = []
+
+        def note(one: Decided) -> None:
+            if one.decision.by_application:
+                mine.append(one.point.id)
+
+        rows_exist = RowsExist(ctx.postgres.connection)
+        with Renamed(ctx.postgres, switch, ctx.lookups) if switch is not None else nullcontext() as resolve:
+            count_bins_points(
+                ctx.qdrant, spec, ctx.lookups, rows_exist, sample=0, drift=False, each=note, resolve=resolve
+            )
+        return set_by_application("qdrant", spec.collection, mine)
 
     def undo(self, ctx: Context) -> Outcome:
         """Take the key away where tenure wrote it, and put back what was there before."""

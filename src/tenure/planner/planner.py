@@ -42,6 +42,7 @@ def plan(playbook: Playbook, catalog: Catalog) -> Plan:
         yield from points.constrain(vectors)
         yield from graph.cutover(nodes)
         yield from points.cutover(vectors)
+        yield from constraints.contract(playbook, postgres, built, findings)
         yield from graph.contract(nodes)
         yield from points.contract(vectors)
 

@@ -108,8 +108,8 @@ def _run(ctx: Context, name: str, command: Sequence[str], fence: Fence) -> None:
         return
     ctx.reporter.note("fence", f"{name}: {mask_secrets(' '.join(command))}")
     ctx.ledger.event(ctx.run, name, "", mask_secrets(" ".join(command)))
-    # Into a file, since a writer that `unfence` leaves running would hold a pipe open for ever; in a session of its own,
-    # so that a hook that hangs can be ended with all that it started.
+    # Into a file, since a writer that `unfence` leaves running would hold a pipe open for ever; in a session of its
+    # own, so that a hook that hangs can be ended with all that it started.
     with tempfile.TemporaryFile() as output:
         try:
             process = subprocess.Popen(
