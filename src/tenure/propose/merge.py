@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from io import StringIO
@@ -37,6 +38,7 @@ class Merge:
         self.root = root
         self.edits: list[Edit] = []
         self.added: list[Entry] = []
+        self.tenant_changed = False
 
     def result(self, stores: Iterable[str], aliases: str | None) -> str:
         """Return the text with the new entries of *stores*, and with *aliases* and `untagged` where none are.
@@ -66,7 +68,7 @@ class Merge:
             node = value_of(registry, name)
             if isinstance(node, ScalarNode) and node.value == "?" and value != "?":
                 self.edits.append(Edit(node.start_mark.index, node.end_mark.index, scalar(value)))
-                fresh = True
+                fresh = self.tenant_changed = True
         kind = value_of(tenant, "type")
         if fresh and isinstance(kind, ScalarNode) and kind.value != self.proposal.type:
             self.edits.append(Edit(kind.start_mark.index, kind.end_mark.index, self.proposal.type))
@@ -75,6 +77,7 @@ class Merge:
         if not tenant.flow_style and value_of(tenant, "aliases") is None and value_of(tenant, "untagged") is None:
             lines = list(tenant_lines(self.proposal, aliases, tenant.value[0][0].start_mark.column))
             self._insert_after(tenant, lines)
+            self.tenant_changed = True
 
     def _graph(self) -> None:
         graph = value_of(self.root, "neo4j")
@@ -113,18 +116,13 @@ class Merge:
                     detail=f"the playbook's mapping around {name!r} is written in braces, where nothing can be added "
                     f"with comments: write it as a block, or add `{name}: {{}}` to it."
                 )
-            self._insert_after(
-                parent, ["", f"{' ' * indent}{name}:", *lines] if not indent else [f"{' ' * indent}{name}:", *lines]
-            )
+            head = [""] if parent is self.root else []
+            self._insert_after(parent, [*head, f"{' ' * indent}{name}:", *lines])
             return
         key, value = pair
         if value.end_mark.index > value.start_mark.index:
             self.edits.append(Edit(value.start_mark.index, value.end_mark.index, ""))
-        at = self._line_end(
-            max(value.end_mark.index, key.end_mark.index + 1)
-            if value.end_mark.index > key.end_mark.index
-            else key.end_mark.index
-        )
+        at = self._line_end(max(key.end_mark.index, value.end_mark.index))
         self._insert(at, lines)
 
     def _insert_after(self, section: MappingNode, lines: list[str]) -> None:
@@ -163,12 +161,17 @@ class Merge:
         return int(index)
 
     def _verify(self, text: str) -> None:
-        before, after = YAML(typ="safe").load(self.text), YAML(typ="safe").load(text)
-        names = {(entry.store, entry.name) for entry in self.added}
-        if not _holds(before, after) or any(_rule(after, *name) is None for name in names):
+        """Refuse a text that says anything but what the old one said and the new entries."""
+        before, after = (_plain(YAML(typ="safe", pure=True).load(each)) for each in (self.text, text))
+        for entry in self.added:
+            _put(before, (*entry.store.split("."), entry.name), after)
+        for name in ("registry", "type", "aliases", "untagged"):
+            if self.tenant_changed:
+                _put(before, ("tenant", name), after)
+        if before != after:
             raise UsageError(
-                detail="the playbook is written in a way that nothing can be added to safely (anchors or braces around "
-                "whole sections); write its sections as plain blocks and run `tenure init` again."
+                detail="the playbook is written in a way that nothing can be added to safely (an anchor that two "
+                "sections share); write its sections out and run `tenure init` again."
             )
 
 
@@ -179,18 +182,23 @@ def value_of(node: Any, name: str) -> Node | None:
     return next((value for key, value in node.value if key.value == name), None)
 
 
-def _holds(before: Any, after: Any) -> bool:
-    """Return whether everything that *before* says is in *after*; open questions may have been answered."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        return all(name in after and _holds(value, after[name]) for name, value in before.items())
-    return (
-        before == after
-        or before in (None, "?", {})
-        or (before in ("text", "uuid", "bigint") and isinstance(after, str))
-    )
+def _plain(document: Any) -> Any:
+    """Return a document without shared parts, and with empty sections left out."""
+    copied = json.loads(json.dumps(document, default=str))
+    for name in ("postgres", "neo4j", "qdrant"):
+        if name in copied and not copied[name]:
+            del copied[name]
+    for name in ("nodes", "relationships"):
+        if isinstance(copied.get("neo4j"), dict) and not copied["neo4j"].get(name, True):
+            del copied["neo4j"][name]
+    return copied
 
 
-def _rule(document: Any, store: str, name: str) -> Any:
-    for part in store.split("."):
-        document = (document or {}).get(part)
-    return (document or {}).get(name)
+def _put(target: Any, path: tuple[str, ...], source: Any) -> None:
+    """Give *target* at *path* what *source* has there; nothing where it has nothing."""
+    for name in path[:-1]:
+        if name not in source:
+            return
+        target, source = target.setdefault(name, {}), source[name]
+    if path[-1] in source:
+        target[path[-1]] = source[path[-1]]
