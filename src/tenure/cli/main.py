@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("tenure.cli.verify:verify", "Prove that every item has its tenant, in all stores."),
     "guard": ("tenure.cli.guard:guard", "The CI gate: fail when something without a tenant has appeared."),
     "contract": ("tenure.cli.contract:contract", "Drop what was replaced; the last step, behind a gate."),
+    "release": ("tenure.cli.release:release", "Give quarantined items to a tenant, in all stores at once."),
     "rollback": ("tenure.cli.rollback:rollback", "Take a run back, or say what forbids it."),
     "restore": ("tenure.cli.restore:restore", "Restore a backup into empty stores."),
     "migrations": ("tenure.cli.migrations:migrations", "Run the versioned SQL files of a folder."),
