@@ -17,7 +17,7 @@
 //
 // Rendered by `tenure render`; change the playbook, not this file.
 // playbook e9d6c79d124ec092f1e1e3aa8911b805d77e2b5868c92d75347ac8b944f69375
-// plan     abb41378ecfc1af270159a0d06100f8e251468880828fe5c80fc803ca9ac89f8
+// plan     05c52fa5be61c1dbc561d99c055d4412adc25bd862da99ddadd35c4b45c9e9ac
 
 
 // 1. Look at this first: each must give no row, or the constraint per tenant cannot be made.
@@ -45,37 +45,25 @@ CYPHER 5 MATCH (v:tenure_value)
 CALL (v) {
   DELETE v
 } IN TRANSACTIONS OF 5000 ROWS;
-CYPHER 5 MATCH (n:`Entrevista`) WHERE n.tenure_says_0 IS NOT NULL OR n.tenure_value_0 IS NOT NULL OR n.tenure_says IS NOT NULL OR n.tenure_several IS NOT NULL OR n.tenure_more IS NOT NULL
+CYPHER 5 MATCH (n:`Entrevista`) WHERE n.tenure_says_0 IS NOT NULL OR n.tenure_value_0 IS NOT NULL
 CALL (n) {
-  REMOVE n.tenure_says_0, n.tenure_value_0, n.tenure_says, n.tenure_several, n.tenure_more
+  REMOVE n.tenure_says_0, n.tenure_value_0
 } IN TRANSACTIONS OF 5000 ROWS;
-CYPHER 5 MATCH (n:`Fragmento`) WHERE n.tenure_says_0 IS NOT NULL OR n.tenure_value_0 IS NOT NULL OR n.tenure_says_1 IS NOT NULL OR n.tenure_value_1 IS NOT NULL OR n.tenure_says IS NOT NULL OR n.tenure_several IS NOT NULL OR n.tenure_more IS NOT NULL
+CYPHER 5 MATCH (n:`Fragmento`) WHERE n.tenure_says_0 IS NOT NULL OR n.tenure_value_0 IS NOT NULL OR n.tenure_says_1 IS NOT NULL OR n.tenure_value_1 IS NOT NULL OR n.tenure_more IS NOT NULL
 CALL (n) {
-  REMOVE n.tenure_says_0, n.tenure_value_0, n.tenure_says_1, n.tenure_value_1, n.tenure_says, n.tenure_several, n.tenure_more
+  REMOVE n.tenure_says_0, n.tenure_value_0, n.tenure_says_1, n.tenure_value_1, n.tenure_more
 } IN TRANSACTIONS OF 5000 ROWS;
-CYPHER 5 MATCH (n:`Codigo`) WHERE n.tenure_says_0 IS NOT NULL OR n.tenure_value_0 IS NOT NULL OR n.tenure_says IS NOT NULL OR n.tenure_several IS NOT NULL OR n.tenure_more IS NOT NULL
+CYPHER 5 MATCH (n:`Codigo`) WHERE n.tenure_says_0 IS NOT NULL OR n.tenure_value_0 IS NOT NULL OR n.tenure_more IS NOT NULL OR n.tenure_says IS NOT NULL OR n.tenure_several IS NOT NULL
 CALL (n) {
-  REMOVE n.tenure_says_0, n.tenure_value_0, n.tenure_says, n.tenure_several, n.tenure_more
+  REMOVE n.tenure_says_0, n.tenure_value_0, n.tenure_more, n.tenure_says, n.tenure_several
 } IN TRANSACTIONS OF 5000 ROWS;
-CYPHER 5 MATCH (n:`Categoria`) WHERE n.tenure_says_0 IS NOT NULL OR n.tenure_value_0 IS NOT NULL OR n.tenure_says IS NOT NULL OR n.tenure_several IS NOT NULL OR n.tenure_more IS NOT NULL
+CYPHER 5 MATCH (n:`Categoria`) WHERE n.tenure_says_0 IS NOT NULL OR n.tenure_value_0 IS NOT NULL OR n.tenure_more IS NOT NULL OR n.tenure_says IS NOT NULL OR n.tenure_several IS NOT NULL
 CALL (n) {
-  REMOVE n.tenure_says_0, n.tenure_value_0, n.tenure_says, n.tenure_several, n.tenure_more
+  REMOVE n.tenure_says_0, n.tenure_value_0, n.tenure_more, n.tenure_says, n.tenure_several
 } IN TRANSACTIONS OF 5000 ROWS;
-CYPHER 5 MATCH ()-[x:`TIENE_FRAGMENTO`]->() WHERE x.tenure_says_0 IS NOT NULL OR x.tenure_value_0 IS NOT NULL OR x.tenure_owned IS NOT NULL OR x.tenure_more IS NOT NULL
+CYPHER 5 MATCH ()-[x:`REL`]->() WHERE x.tenure_owned IS NOT NULL OR x.tenure_more IS NOT NULL
 CALL (x) {
-  REMOVE x.tenure_says_0, x.tenure_value_0, x.tenure_owned, x.tenure_more
-} IN TRANSACTIONS OF 5000 ROWS;
-CYPHER 5 MATCH ()-[x:`TIENE_CODIGO`]->() WHERE x.tenure_says_0 IS NOT NULL OR x.tenure_value_0 IS NOT NULL OR x.tenure_owned IS NOT NULL OR x.tenure_more IS NOT NULL
-CALL (x) {
-  REMOVE x.tenure_says_0, x.tenure_value_0, x.tenure_owned, x.tenure_more
-} IN TRANSACTIONS OF 5000 ROWS;
-CYPHER 5 MATCH ()-[x:`REL`]->() WHERE x.tenure_says_0 IS NOT NULL OR x.tenure_value_0 IS NOT NULL OR x.tenure_owned IS NOT NULL OR x.tenure_more IS NOT NULL
-CALL (x) {
-  REMOVE x.tenure_says_0, x.tenure_value_0, x.tenure_owned, x.tenure_more
-} IN TRANSACTIONS OF 5000 ROWS;
-CYPHER 5 MATCH ()-[x:`MERGED_INTO`]->() WHERE x.tenure_says_0 IS NOT NULL OR x.tenure_value_0 IS NOT NULL OR x.tenure_owned IS NOT NULL OR x.tenure_more IS NOT NULL
-CALL (x) {
-  REMOVE x.tenure_says_0, x.tenure_value_0, x.tenure_owned, x.tenure_more
+  REMOVE x.tenure_owned, x.tenure_more
 } IN TRANSACTIONS OF 5000 ROWS;
 CYPHER 5 CREATE RANGE INDEX tenure_value IF NOT EXISTS FOR (v:tenure_value) ON (v.value);
 CYPHER 5 CALL db.awaitIndexes(3600);
@@ -109,15 +97,10 @@ CALL (n) {
       WHEN any(i IN range(n_place + 1, 0) WHERE n_says[i] = 'several' OR (n_says[i] = 'tenant' AND n_values[i] <> n_values[n_place])) THEN 'conflict'
       ELSE 'assigned' END AS n_b,
     CASE WHEN n_place IS NULL OR 'quarantined' IN n_says OR n_says[n_place] IN ['unknown', 'several'] THEN null ELSE n_values[n_place] END AS n_t
-  WITH *, n.`project_id` AS n_p
-  WITH *, CASE WHEN n_p = toStringOrNull(n_p) THEN n_p WHEN toStringOrNull(n_p) ENDS WITH '.0' THEN toString(toInteger(n_p)) ELSE toStringOrNull(n_p) END AS n_px
-  OPTIONAL MATCH (n_k:tenure_value) WHERE n_k.value = n_px
-  WITH *, CASE WHEN n_p IS NULL OR n_p = [] OR n_p IN ['', 'default'] THEN 'nothing' WHEN n_px = '__quarantine__' THEN 'quarantined' WHEN n_px = '__shared__' THEN 'shared' WHEN n_k IS NOT NULL THEN 'tenant' ELSE 'unknown' END AS n_e, coalesce(n_k.tenant, n_px) AS n_ev
-  WITH *, CASE WHEN n_e = 'nothing' OR (n_e = 'tenant' AND n_b = 'assigned' AND n_t = n_ev) THEN n_b WHEN n_e = 'quarantined' THEN 'quarantine' WHEN n_e = 'shared' THEN 'shared' WHEN n_e = 'tenant' AND n_b = 'unassigned' THEN 'assigned' WHEN n_e = 'unknown' AND n_b = 'unassigned' THEN n_b WHEN n_e = 'tenant' THEN 'conflict' ELSE 'conflict' END AS n_d,
-    CASE WHEN n_e = 'nothing' OR (n_e = 'tenant' AND n_b = 'assigned' AND n_t = n_ev) THEN n_t WHEN n_e = 'quarantined' THEN null WHEN n_e = 'shared' THEN null WHEN n_e = 'tenant' AND n_b = 'unassigned' THEN n_ev WHEN n_e = 'unknown' AND n_b = 'unassigned' THEN null WHEN n_e = 'tenant' THEN coalesce(n_t, n_ev) ELSE n_t END AS n_w
+  WITH *, 'nothing' AS n_e, null AS n_ev, null AS n_px, n_b AS n_d, n_t AS n_w
   WITH *, CASE WHEN n_e IN ['quarantined', 'shared'] THEN null ELSE CASE n_d WHEN 'assigned' THEN n_w WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN '__quarantine__' ELSE '__quarantine__' END END AS n_key
-  FOREACH (_ IN CASE WHEN n_key IS NOT NULL AND n_key <> coalesce(n_px, '') AND (n.`project_id` IS NULL OR n.`project_id` IN ['', 'default']) THEN [1] ELSE [] END | SET n.`project_id` = n_key)
-  REMOVE n.tenure_says_0, n.tenure_value_0, n.tenure_more
+  FOREACH (_ IN CASE WHEN n_key IS NOT NULL AND n_key <> coalesce(n_px, '') THEN [1] ELSE [] END | SET n.`project_id` = n_key)
+  REMOVE n.tenure_says_0, n.tenure_value_0
 } IN TRANSACTIONS OF 5000 ROWS;
 // Fragmento
 CYPHER 5 LOAD CSV WITH HEADERS FROM 'file:///rows_entrevista_fragmentos_id.csv' AS row
@@ -160,14 +143,9 @@ CALL (n) {
       WHEN any(i IN range(n_place + 1, 1) WHERE n_says[i] = 'several' OR (n_says[i] = 'tenant' AND n_values[i] <> n_values[n_place])) THEN 'conflict'
       ELSE 'assigned' END AS n_b,
     CASE WHEN n_place IS NULL OR 'quarantined' IN n_says OR n_says[n_place] IN ['unknown', 'several'] THEN null ELSE n_values[n_place] END AS n_t
-  WITH *, n.`project_id` AS n_p
-  WITH *, CASE WHEN n_p = toStringOrNull(n_p) THEN n_p WHEN toStringOrNull(n_p) ENDS WITH '.0' THEN toString(toInteger(n_p)) ELSE toStringOrNull(n_p) END AS n_px
-  OPTIONAL MATCH (n_k:tenure_value) WHERE n_k.value = n_px
-  WITH *, CASE WHEN n_p IS NULL OR n_p = [] OR n_p IN ['', 'default'] THEN 'nothing' WHEN n_px = '__quarantine__' THEN 'quarantined' WHEN n_px = '__shared__' THEN 'shared' WHEN n_k IS NOT NULL THEN 'tenant' ELSE 'unknown' END AS n_e, coalesce(n_k.tenant, n_px) AS n_ev
-  WITH *, CASE WHEN n_e = 'nothing' OR (n_e = 'tenant' AND n_b = 'assigned' AND n_t = n_ev) THEN n_b WHEN n_e = 'quarantined' THEN 'quarantine' WHEN n_e = 'shared' THEN 'shared' WHEN n_e = 'tenant' AND n_b = 'unassigned' THEN 'assigned' WHEN n_e = 'unknown' AND n_b = 'unassigned' THEN n_b WHEN n_e = 'tenant' THEN 'conflict' ELSE 'conflict' END AS n_d,
-    CASE WHEN n_e = 'nothing' OR (n_e = 'tenant' AND n_b = 'assigned' AND n_t = n_ev) THEN n_t WHEN n_e = 'quarantined' THEN null WHEN n_e = 'shared' THEN null WHEN n_e = 'tenant' AND n_b = 'unassigned' THEN n_ev WHEN n_e = 'unknown' AND n_b = 'unassigned' THEN null WHEN n_e = 'tenant' THEN coalesce(n_t, n_ev) ELSE n_t END AS n_w
+  WITH *, 'nothing' AS n_e, null AS n_ev, null AS n_px, n_b AS n_d, n_t AS n_w
   WITH *, CASE WHEN n_e IN ['quarantined', 'shared'] THEN null ELSE CASE n_d WHEN 'assigned' THEN n_w WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN '__quarantine__' ELSE '__quarantine__' END END AS n_key
-  FOREACH (_ IN CASE WHEN n_key IS NOT NULL AND n_key <> coalesce(n_px, '') AND (n.`project_id` IS NULL OR n.`project_id` IN ['', 'default']) THEN [1] ELSE [] END | SET n.`project_id` = n_key)
+  FOREACH (_ IN CASE WHEN n_key IS NOT NULL AND n_key <> coalesce(n_px, '') THEN [1] ELSE [] END | SET n.`project_id` = n_key)
   REMOVE n.tenure_says_0, n.tenure_value_0, n.tenure_says_1, n.tenure_value_1, n.tenure_more
 } IN TRANSACTIONS OF 5000 ROWS;
 // Codigo
@@ -307,14 +285,10 @@ CALL (a, x, b) {
   WITH *, CASE WHEN b_p IS NULL OR b_p = [] OR b_p IN ['', 'default'] THEN 'nothing' WHEN b_px = '__quarantine__' THEN 'quarantined' WHEN b_px = '__shared__' THEN 'shared' WHEN b_k IS NOT NULL THEN 'tenant' ELSE 'unknown' END AS b_e, coalesce(b_k.tenant, b_px) AS b_ev
   WITH *, CASE WHEN b:`Entrevista` THEN b_e WHEN b:`Fragmento` THEN b_e WHEN b:`Codigo` THEN coalesce(b.tenure_says, 'nothing') WHEN b:`Categoria` THEN coalesce(b.tenure_says, 'nothing') ELSE 'nothing' END AS b_who,
     CASE WHEN b:`Entrevista` THEN CASE b_e WHEN 'tenant' THEN [b_ev] ELSE [] END WHEN b:`Fragmento` THEN CASE b_e WHEN 'tenant' THEN [b_ev] ELSE [] END WHEN b:`Codigo` THEN coalesce(b.tenure_several, []) WHEN b:`Categoria` THEN coalesce(b.tenure_several, []) ELSE [] END AS b_of
-  WITH *, x.`project_id` AS x_p
-  WITH *, CASE WHEN x_p = toStringOrNull(x_p) THEN x_p WHEN toStringOrNull(x_p) ENDS WITH '.0' THEN toString(toInteger(x_p)) ELSE toStringOrNull(x_p) END AS x_px
-  OPTIONAL MATCH (x_k:tenure_value) WHERE x_k.value = x_px
-  WITH *, CASE WHEN x_p IS NULL OR x_p = [] OR x_p IN ['', 'default'] THEN 'nothing' WHEN x_px = '__quarantine__' THEN 'quarantined' WHEN x_px = '__shared__' THEN 'shared' WHEN x_k IS NOT NULL THEN 'tenant' ELSE 'unknown' END AS x_e, coalesce(x_k.tenant, x_px) AS x_ev
   WITH *, CASE WHEN a_who = 'shared' THEN b_of WHEN b_who = 'shared' THEN a_of ELSE [t IN a_of WHERE t IN b_of] END AS common
   WITH *, CASE WHEN size(common) > 1 THEN [t IN common WHERE t IN []] ELSE common END AS entries
   WITH *, CASE WHEN 'quarantined' IN [a_who, b_who] THEN 'quarantined' WHEN a_who = 'shared' AND b_who = 'shared' THEN 'shared' WHEN NOT (a_who IN ['shared', 'tenant'] AND b_who IN ['shared', 'tenant']) THEN 'nothing' WHEN size(entries) > 0 THEN 'tenant' ELSE 'several' END AS ends_says,
-    CASE WHEN size(entries) > 1 THEN CASE WHEN x_e = 'tenant' AND x_ev IN entries THEN x_ev ELSE reduce(best = head([t IN entries | [t, size([o IN coalesce(x.tenure_owned, []) WHERE o = t])]]), one IN [t IN entries | [t, size([o IN coalesce(x.tenure_owned, []) WHERE o = t])]] | CASE WHEN one[1] > best[1] OR (one[1] = best[1] AND one[0] < best[0]) THEN one ELSE best END)[0] END ELSE entries[0] END AS ends_value
+    CASE WHEN size(entries) > 1 THEN reduce(best = head([t IN entries | [t, size([o IN coalesce(x.tenure_owned, []) WHERE o = t])]]), one IN [t IN entries | [t, size([o IN coalesce(x.tenure_owned, []) WHERE o = t])]] | CASE WHEN one[1] > best[1] OR (one[1] = best[1] AND one[0] < best[0]) THEN one ELSE best END)[0] ELSE entries[0] END AS ends_value
   WITH *, [ends_says] AS x_says, [ends_value] AS x_values
   WITH *, [i IN range(0, 0) WHERE NOT x_says[i] IN ['nothing', 'shared']][0] AS x_place
   WITH *, CASE
@@ -325,11 +299,9 @@ CALL (a, x, b) {
       WHEN any(i IN range(x_place + 1, 0) WHERE x_says[i] = 'several' OR (x_says[i] = 'tenant' AND x_values[i] <> x_values[x_place])) THEN 'conflict'
       ELSE 'assigned' END AS x_b,
     CASE WHEN x_place IS NULL OR 'quarantined' IN x_says OR x_says[x_place] IN ['unknown', 'several'] THEN null ELSE x_values[x_place] END AS x_t
-  WITH *, CASE WHEN x_e = 'nothing' OR (x_e = 'tenant' AND x_b = 'assigned' AND x_t = x_ev) THEN x_b WHEN x_e = 'quarantined' THEN 'quarantine' WHEN x_e = 'shared' THEN 'shared' WHEN x_e = 'tenant' AND x_b = 'unassigned' THEN 'assigned' WHEN x_e = 'unknown' AND x_b = 'unassigned' THEN x_b WHEN x_e = 'tenant' THEN 'conflict' ELSE 'conflict' END AS x_d,
-    CASE WHEN x_e = 'nothing' OR (x_e = 'tenant' AND x_b = 'assigned' AND x_t = x_ev) THEN x_t WHEN x_e = 'quarantined' THEN null WHEN x_e = 'shared' THEN null WHEN x_e = 'tenant' AND x_b = 'unassigned' THEN x_ev WHEN x_e = 'unknown' AND x_b = 'unassigned' THEN null WHEN x_e = 'tenant' THEN coalesce(x_t, x_ev) ELSE x_t END AS x_w
+  WITH *, 'nothing' AS x_e, null AS x_ev, null AS x_px, x_b AS x_d, x_t AS x_w
   WITH *, CASE WHEN x_e IN ['quarantined', 'shared'] THEN null ELSE CASE x_d WHEN 'assigned' THEN x_w WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN '__quarantine__' ELSE null END END AS x_key
   FOREACH (_ IN CASE WHEN x_key IS NOT NULL AND x_key <> coalesce(x_px, '') THEN [1] ELSE [] END | SET x.`project_id` = x_key)
-  REMOVE x.tenure_owned, x.tenure_more, x.tenure_says_0, x.tenure_value_0
 } IN TRANSACTIONS OF 5000 ROWS;
 // TIENE_CODIGO
 CYPHER 5 MATCH (a)-[x:`TIENE_CODIGO`]->(b) WHERE (x.`project_id` IS NULL OR x.`project_id` IN ['', 'default'])
@@ -346,14 +318,10 @@ CALL (a, x, b) {
   WITH *, CASE WHEN b_p IS NULL OR b_p = [] OR b_p IN ['', 'default'] THEN 'nothing' WHEN b_px = '__quarantine__' THEN 'quarantined' WHEN b_px = '__shared__' THEN 'shared' WHEN b_k IS NOT NULL THEN 'tenant' ELSE 'unknown' END AS b_e, coalesce(b_k.tenant, b_px) AS b_ev
   WITH *, CASE WHEN b:`Entrevista` THEN b_e WHEN b:`Fragmento` THEN b_e WHEN b:`Codigo` THEN coalesce(b.tenure_says, 'nothing') WHEN b:`Categoria` THEN coalesce(b.tenure_says, 'nothing') ELSE 'nothing' END AS b_who,
     CASE WHEN b:`Entrevista` THEN CASE b_e WHEN 'tenant' THEN [b_ev] ELSE [] END WHEN b:`Fragmento` THEN CASE b_e WHEN 'tenant' THEN [b_ev] ELSE [] END WHEN b:`Codigo` THEN coalesce(b.tenure_several, []) WHEN b:`Categoria` THEN coalesce(b.tenure_several, []) ELSE [] END AS b_of
-  WITH *, x.`project_id` AS x_p
-  WITH *, CASE WHEN x_p = toStringOrNull(x_p) THEN x_p WHEN toStringOrNull(x_p) ENDS WITH '.0' THEN toString(toInteger(x_p)) ELSE toStringOrNull(x_p) END AS x_px
-  OPTIONAL MATCH (x_k:tenure_value) WHERE x_k.value = x_px
-  WITH *, CASE WHEN x_p IS NULL OR x_p = [] OR x_p IN ['', 'default'] THEN 'nothing' WHEN x_px = '__quarantine__' THEN 'quarantined' WHEN x_px = '__shared__' THEN 'shared' WHEN x_k IS NOT NULL THEN 'tenant' ELSE 'unknown' END AS x_e, coalesce(x_k.tenant, x_px) AS x_ev
   WITH *, CASE WHEN a_who = 'shared' THEN b_of WHEN b_who = 'shared' THEN a_of ELSE [t IN a_of WHERE t IN b_of] END AS common
   WITH *, CASE WHEN size(common) > 1 THEN [t IN common WHERE t IN []] ELSE common END AS entries
   WITH *, CASE WHEN 'quarantined' IN [a_who, b_who] THEN 'quarantined' WHEN a_who = 'shared' AND b_who = 'shared' THEN 'shared' WHEN NOT (a_who IN ['shared', 'tenant'] AND b_who IN ['shared', 'tenant']) THEN 'nothing' WHEN size(entries) > 0 THEN 'tenant' ELSE 'several' END AS ends_says,
-    CASE WHEN size(entries) > 1 THEN CASE WHEN x_e = 'tenant' AND x_ev IN entries THEN x_ev ELSE reduce(best = head([t IN entries | [t, size([o IN coalesce(x.tenure_owned, []) WHERE o = t])]]), one IN [t IN entries | [t, size([o IN coalesce(x.tenure_owned, []) WHERE o = t])]] | CASE WHEN one[1] > best[1] OR (one[1] = best[1] AND one[0] < best[0]) THEN one ELSE best END)[0] END ELSE entries[0] END AS ends_value
+    CASE WHEN size(entries) > 1 THEN reduce(best = head([t IN entries | [t, size([o IN coalesce(x.tenure_owned, []) WHERE o = t])]]), one IN [t IN entries | [t, size([o IN coalesce(x.tenure_owned, []) WHERE o = t])]] | CASE WHEN one[1] > best[1] OR (one[1] = best[1] AND one[0] < best[0]) THEN one ELSE best END)[0] ELSE entries[0] END AS ends_value
   WITH *, [ends_says] AS x_says, [ends_value] AS x_values
   WITH *, [i IN range(0, 0) WHERE NOT x_says[i] IN ['nothing', 'shared']][0] AS x_place
   WITH *, CASE
@@ -364,11 +332,9 @@ CALL (a, x, b) {
       WHEN any(i IN range(x_place + 1, 0) WHERE x_says[i] = 'several' OR (x_says[i] = 'tenant' AND x_values[i] <> x_values[x_place])) THEN 'conflict'
       ELSE 'assigned' END AS x_b,
     CASE WHEN x_place IS NULL OR 'quarantined' IN x_says OR x_says[x_place] IN ['unknown', 'several'] THEN null ELSE x_values[x_place] END AS x_t
-  WITH *, CASE WHEN x_e = 'nothing' OR (x_e = 'tenant' AND x_b = 'assigned' AND x_t = x_ev) THEN x_b WHEN x_e = 'quarantined' THEN 'quarantine' WHEN x_e = 'shared' THEN 'shared' WHEN x_e = 'tenant' AND x_b = 'unassigned' THEN 'assigned' WHEN x_e = 'unknown' AND x_b = 'unassigned' THEN x_b WHEN x_e = 'tenant' THEN 'conflict' ELSE 'conflict' END AS x_d,
-    CASE WHEN x_e = 'nothing' OR (x_e = 'tenant' AND x_b = 'assigned' AND x_t = x_ev) THEN x_t WHEN x_e = 'quarantined' THEN null WHEN x_e = 'shared' THEN null WHEN x_e = 'tenant' AND x_b = 'unassigned' THEN x_ev WHEN x_e = 'unknown' AND x_b = 'unassigned' THEN null WHEN x_e = 'tenant' THEN coalesce(x_t, x_ev) ELSE x_t END AS x_w
+  WITH *, 'nothing' AS x_e, null AS x_ev, null AS x_px, x_b AS x_d, x_t AS x_w
   WITH *, CASE WHEN x_e IN ['quarantined', 'shared'] THEN null ELSE CASE x_d WHEN 'assigned' THEN x_w WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN '__quarantine__' ELSE null END END AS x_key
   FOREACH (_ IN CASE WHEN x_key IS NOT NULL AND x_key <> coalesce(x_px, '') THEN [1] ELSE [] END | SET x.`project_id` = x_key)
-  REMOVE x.tenure_owned, x.tenure_more, x.tenure_says_0, x.tenure_value_0
 } IN TRANSACTIONS OF 5000 ROWS;
 // REL
 CYPHER 5 MATCH ()-[x:`REL`]->() WHERE x.tenure_owned IS NOT NULL OR x.tenure_more IS NOT NULL
@@ -402,14 +368,10 @@ CALL (a, x, b) {
   WITH *, CASE WHEN b_p IS NULL OR b_p = [] OR b_p IN ['', 'default'] THEN 'nothing' WHEN b_px = '__quarantine__' THEN 'quarantined' WHEN b_px = '__shared__' THEN 'shared' WHEN b_k IS NOT NULL THEN 'tenant' ELSE 'unknown' END AS b_e, coalesce(b_k.tenant, b_px) AS b_ev
   WITH *, CASE WHEN b:`Entrevista` THEN b_e WHEN b:`Fragmento` THEN b_e WHEN b:`Codigo` THEN coalesce(b.tenure_says, 'nothing') WHEN b:`Categoria` THEN coalesce(b.tenure_says, 'nothing') ELSE 'nothing' END AS b_who,
     CASE WHEN b:`Entrevista` THEN CASE b_e WHEN 'tenant' THEN [b_ev] ELSE [] END WHEN b:`Fragmento` THEN CASE b_e WHEN 'tenant' THEN [b_ev] ELSE [] END WHEN b:`Codigo` THEN coalesce(b.tenure_several, []) WHEN b:`Categoria` THEN coalesce(b.tenure_several, []) ELSE [] END AS b_of
-  WITH *, x.`project_id` AS x_p
-  WITH *, CASE WHEN x_p = toStringOrNull(x_p) THEN x_p WHEN toStringOrNull(x_p) ENDS WITH '.0' THEN toString(toInteger(x_p)) ELSE toStringOrNull(x_p) END AS x_px
-  OPTIONAL MATCH (x_k:tenure_value) WHERE x_k.value = x_px
-  WITH *, CASE WHEN x_p IS NULL OR x_p = [] OR x_p IN ['', 'default'] THEN 'nothing' WHEN x_px = '__quarantine__' THEN 'quarantined' WHEN x_px = '__shared__' THEN 'shared' WHEN x_k IS NOT NULL THEN 'tenant' ELSE 'unknown' END AS x_e, coalesce(x_k.tenant, x_px) AS x_ev
   WITH *, CASE WHEN a_who = 'shared' THEN b_of WHEN b_who = 'shared' THEN a_of ELSE [t IN a_of WHERE t IN b_of] END AS common
   WITH *, CASE WHEN size(common) > 1 THEN [t IN common WHERE t IN coalesce(x.tenure_owned, []) + coalesce(x.tenure_more, [])] ELSE common END AS entries
   WITH *, CASE WHEN 'quarantined' IN [a_who, b_who] THEN 'quarantined' WHEN a_who = 'shared' AND b_who = 'shared' THEN 'shared' WHEN NOT (a_who IN ['shared', 'tenant'] AND b_who IN ['shared', 'tenant']) THEN 'nothing' WHEN size(entries) > 0 THEN 'tenant' ELSE 'several' END AS ends_says,
-    CASE WHEN size(entries) > 1 THEN CASE WHEN x_e = 'tenant' AND x_ev IN entries THEN x_ev ELSE reduce(best = head([t IN entries | [t, size([o IN coalesce(x.tenure_owned, []) WHERE o = t])]]), one IN [t IN entries | [t, size([o IN coalesce(x.tenure_owned, []) WHERE o = t])]] | CASE WHEN one[1] > best[1] OR (one[1] = best[1] AND one[0] < best[0]) THEN one ELSE best END)[0] END ELSE entries[0] END AS ends_value
+    CASE WHEN size(entries) > 1 THEN reduce(best = head([t IN entries | [t, size([o IN coalesce(x.tenure_owned, []) WHERE o = t])]]), one IN [t IN entries | [t, size([o IN coalesce(x.tenure_owned, []) WHERE o = t])]] | CASE WHEN one[1] > best[1] OR (one[1] = best[1] AND one[0] < best[0]) THEN one ELSE best END)[0] ELSE entries[0] END AS ends_value
   WITH *, [ends_says] AS x_says, [ends_value] AS x_values
   WITH *, [i IN range(0, 0) WHERE NOT x_says[i] IN ['nothing', 'shared']][0] AS x_place
   WITH *, CASE
@@ -420,11 +382,10 @@ CALL (a, x, b) {
       WHEN any(i IN range(x_place + 1, 0) WHERE x_says[i] = 'several' OR (x_says[i] = 'tenant' AND x_values[i] <> x_values[x_place])) THEN 'conflict'
       ELSE 'assigned' END AS x_b,
     CASE WHEN x_place IS NULL OR 'quarantined' IN x_says OR x_says[x_place] IN ['unknown', 'several'] THEN null ELSE x_values[x_place] END AS x_t
-  WITH *, CASE WHEN x_e = 'nothing' OR (x_e = 'tenant' AND x_b = 'assigned' AND x_t = x_ev) THEN x_b WHEN x_e = 'quarantined' THEN 'quarantine' WHEN x_e = 'shared' THEN 'shared' WHEN x_e = 'tenant' AND x_b = 'unassigned' THEN 'assigned' WHEN x_e = 'unknown' AND x_b = 'unassigned' THEN x_b WHEN x_e = 'tenant' THEN 'conflict' ELSE 'conflict' END AS x_d,
-    CASE WHEN x_e = 'nothing' OR (x_e = 'tenant' AND x_b = 'assigned' AND x_t = x_ev) THEN x_t WHEN x_e = 'quarantined' THEN null WHEN x_e = 'shared' THEN null WHEN x_e = 'tenant' AND x_b = 'unassigned' THEN x_ev WHEN x_e = 'unknown' AND x_b = 'unassigned' THEN null WHEN x_e = 'tenant' THEN coalesce(x_t, x_ev) ELSE x_t END AS x_w
+  WITH *, 'nothing' AS x_e, null AS x_ev, null AS x_px, x_b AS x_d, x_t AS x_w
   WITH *, CASE WHEN x_e IN ['quarantined', 'shared'] THEN null ELSE CASE x_d WHEN 'assigned' THEN x_w WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN '__quarantine__' ELSE null END END AS x_key
   FOREACH (_ IN CASE WHEN x_key IS NOT NULL AND x_key <> coalesce(x_px, '') THEN [1] ELSE [] END | SET x.`project_id` = x_key)
-  REMOVE x.tenure_owned, x.tenure_more, x.tenure_says_0, x.tenure_value_0
+  REMOVE x.tenure_owned, x.tenure_more
 } IN TRANSACTIONS OF 5000 ROWS;
 // MERGED_INTO
 CYPHER 5 MATCH (a)-[x:`MERGED_INTO`]->(b) WHERE (x.`project_id` IS NULL OR x.`project_id` IN ['', 'default'])
@@ -441,14 +402,10 @@ CALL (a, x, b) {
   WITH *, CASE WHEN b_p IS NULL OR b_p = [] OR b_p IN ['', 'default'] THEN 'nothing' WHEN b_px = '__quarantine__' THEN 'quarantined' WHEN b_px = '__shared__' THEN 'shared' WHEN b_k IS NOT NULL THEN 'tenant' ELSE 'unknown' END AS b_e, coalesce(b_k.tenant, b_px) AS b_ev
   WITH *, CASE WHEN b:`Entrevista` THEN b_e WHEN b:`Fragmento` THEN b_e WHEN b:`Codigo` THEN coalesce(b.tenure_says, 'nothing') WHEN b:`Categoria` THEN coalesce(b.tenure_says, 'nothing') ELSE 'nothing' END AS b_who,
     CASE WHEN b:`Entrevista` THEN CASE b_e WHEN 'tenant' THEN [b_ev] ELSE [] END WHEN b:`Fragmento` THEN CASE b_e WHEN 'tenant' THEN [b_ev] ELSE [] END WHEN b:`Codigo` THEN coalesce(b.tenure_several, []) WHEN b:`Categoria` THEN coalesce(b.tenure_several, []) ELSE [] END AS b_of
-  WITH *, x.`project_id` AS x_p
-  WITH *, CASE WHEN x_p = toStringOrNull(x_p) THEN x_p WHEN toStringOrNull(x_p) ENDS WITH '.0' THEN toString(toInteger(x_p)) ELSE toStringOrNull(x_p) END AS x_px
-  OPTIONAL MATCH (x_k:tenure_value) WHERE x_k.value = x_px
-  WITH *, CASE WHEN x_p IS NULL OR x_p = [] OR x_p IN ['', 'default'] THEN 'nothing' WHEN x_px = '__quarantine__' THEN 'quarantined' WHEN x_px = '__shared__' THEN 'shared' WHEN x_k IS NOT NULL THEN 'tenant' ELSE 'unknown' END AS x_e, coalesce(x_k.tenant, x_px) AS x_ev
   WITH *, CASE WHEN a_who = 'shared' THEN b_of WHEN b_who = 'shared' THEN a_of ELSE [t IN a_of WHERE t IN b_of] END AS common
   WITH *, CASE WHEN size(common) > 1 THEN [t IN common WHERE t IN []] ELSE common END AS entries
   WITH *, CASE WHEN 'quarantined' IN [a_who, b_who] THEN 'quarantined' WHEN a_who = 'shared' AND b_who = 'shared' THEN 'shared' WHEN NOT (a_who IN ['shared', 'tenant'] AND b_who IN ['shared', 'tenant']) THEN 'nothing' WHEN size(entries) > 0 THEN 'tenant' ELSE 'several' END AS ends_says,
-    CASE WHEN size(entries) > 1 THEN CASE WHEN x_e = 'tenant' AND x_ev IN entries THEN x_ev ELSE reduce(best = head([t IN entries | [t, size([o IN coalesce(x.tenure_owned, []) WHERE o = t])]]), one IN [t IN entries | [t, size([o IN coalesce(x.tenure_owned, []) WHERE o = t])]] | CASE WHEN one[1] > best[1] OR (one[1] = best[1] AND one[0] < best[0]) THEN one ELSE best END)[0] END ELSE entries[0] END AS ends_value
+    CASE WHEN size(entries) > 1 THEN reduce(best = head([t IN entries | [t, size([o IN coalesce(x.tenure_owned, []) WHERE o = t])]]), one IN [t IN entries | [t, size([o IN coalesce(x.tenure_owned, []) WHERE o = t])]] | CASE WHEN one[1] > best[1] OR (one[1] = best[1] AND one[0] < best[0]) THEN one ELSE best END)[0] ELSE entries[0] END AS ends_value
   WITH *, [ends_says] AS x_says, [ends_value] AS x_values
   WITH *, [i IN range(0, 0) WHERE NOT x_says[i] IN ['nothing', 'shared']][0] AS x_place
   WITH *, CASE
@@ -459,11 +416,9 @@ CALL (a, x, b) {
       WHEN any(i IN range(x_place + 1, 0) WHERE x_says[i] = 'several' OR (x_says[i] = 'tenant' AND x_values[i] <> x_values[x_place])) THEN 'conflict'
       ELSE 'assigned' END AS x_b,
     CASE WHEN x_place IS NULL OR 'quarantined' IN x_says OR x_says[x_place] IN ['unknown', 'several'] THEN null ELSE x_values[x_place] END AS x_t
-  WITH *, CASE WHEN x_e = 'nothing' OR (x_e = 'tenant' AND x_b = 'assigned' AND x_t = x_ev) THEN x_b WHEN x_e = 'quarantined' THEN 'quarantine' WHEN x_e = 'shared' THEN 'shared' WHEN x_e = 'tenant' AND x_b = 'unassigned' THEN 'assigned' WHEN x_e = 'unknown' AND x_b = 'unassigned' THEN x_b WHEN x_e = 'tenant' THEN 'conflict' ELSE 'conflict' END AS x_d,
-    CASE WHEN x_e = 'nothing' OR (x_e = 'tenant' AND x_b = 'assigned' AND x_t = x_ev) THEN x_t WHEN x_e = 'quarantined' THEN null WHEN x_e = 'shared' THEN null WHEN x_e = 'tenant' AND x_b = 'unassigned' THEN x_ev WHEN x_e = 'unknown' AND x_b = 'unassigned' THEN null WHEN x_e = 'tenant' THEN coalesce(x_t, x_ev) ELSE x_t END AS x_w
+  WITH *, 'nothing' AS x_e, null AS x_ev, null AS x_px, x_b AS x_d, x_t AS x_w
   WITH *, CASE WHEN x_e IN ['quarantined', 'shared'] THEN null ELSE CASE x_d WHEN 'assigned' THEN x_w WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN '__quarantine__' ELSE null END END AS x_key
   FOREACH (_ IN CASE WHEN x_key IS NOT NULL AND x_key <> coalesce(x_px, '') THEN [1] ELSE [] END | SET x.`project_id` = x_key)
-  REMOVE x.tenure_owned, x.tenure_more, x.tenure_says_0, x.tenure_value_0
 } IN TRANSACTIONS OF 5000 ROWS;
 
 // 6. Uniqueness per tenant, beside the old one, which stays.
@@ -501,37 +456,25 @@ CYPHER 5 MATCH (v:tenure_value)
 CALL (v) {
   DELETE v
 } IN TRANSACTIONS OF 5000 ROWS;
-CYPHER 5 MATCH (n:`Entrevista`) WHERE n.tenure_says_0 IS NOT NULL OR n.tenure_value_0 IS NOT NULL OR n.tenure_says IS NOT NULL OR n.tenure_several IS NOT NULL OR n.tenure_more IS NOT NULL
+CYPHER 5 MATCH (n:`Entrevista`) WHERE n.tenure_says_0 IS NOT NULL OR n.tenure_value_0 IS NOT NULL
 CALL (n) {
-  REMOVE n.tenure_says_0, n.tenure_value_0, n.tenure_says, n.tenure_several, n.tenure_more
+  REMOVE n.tenure_says_0, n.tenure_value_0
 } IN TRANSACTIONS OF 5000 ROWS;
-CYPHER 5 MATCH (n:`Fragmento`) WHERE n.tenure_says_0 IS NOT NULL OR n.tenure_value_0 IS NOT NULL OR n.tenure_says_1 IS NOT NULL OR n.tenure_value_1 IS NOT NULL OR n.tenure_says IS NOT NULL OR n.tenure_several IS NOT NULL OR n.tenure_more IS NOT NULL
+CYPHER 5 MATCH (n:`Fragmento`) WHERE n.tenure_says_0 IS NOT NULL OR n.tenure_value_0 IS NOT NULL OR n.tenure_says_1 IS NOT NULL OR n.tenure_value_1 IS NOT NULL OR n.tenure_more IS NOT NULL
 CALL (n) {
-  REMOVE n.tenure_says_0, n.tenure_value_0, n.tenure_says_1, n.tenure_value_1, n.tenure_says, n.tenure_several, n.tenure_more
+  REMOVE n.tenure_says_0, n.tenure_value_0, n.tenure_says_1, n.tenure_value_1, n.tenure_more
 } IN TRANSACTIONS OF 5000 ROWS;
-CYPHER 5 MATCH (n:`Codigo`) WHERE n.tenure_says_0 IS NOT NULL OR n.tenure_value_0 IS NOT NULL OR n.tenure_says IS NOT NULL OR n.tenure_several IS NOT NULL OR n.tenure_more IS NOT NULL
+CYPHER 5 MATCH (n:`Codigo`) WHERE n.tenure_says_0 IS NOT NULL OR n.tenure_value_0 IS NOT NULL OR n.tenure_more IS NOT NULL OR n.tenure_says IS NOT NULL OR n.tenure_several IS NOT NULL
 CALL (n) {
-  REMOVE n.tenure_says_0, n.tenure_value_0, n.tenure_says, n.tenure_several, n.tenure_more
+  REMOVE n.tenure_says_0, n.tenure_value_0, n.tenure_more, n.tenure_says, n.tenure_several
 } IN TRANSACTIONS OF 5000 ROWS;
-CYPHER 5 MATCH (n:`Categoria`) WHERE n.tenure_says_0 IS NOT NULL OR n.tenure_value_0 IS NOT NULL OR n.tenure_says IS NOT NULL OR n.tenure_several IS NOT NULL OR n.tenure_more IS NOT NULL
+CYPHER 5 MATCH (n:`Categoria`) WHERE n.tenure_says_0 IS NOT NULL OR n.tenure_value_0 IS NOT NULL OR n.tenure_more IS NOT NULL OR n.tenure_says IS NOT NULL OR n.tenure_several IS NOT NULL
 CALL (n) {
-  REMOVE n.tenure_says_0, n.tenure_value_0, n.tenure_says, n.tenure_several, n.tenure_more
+  REMOVE n.tenure_says_0, n.tenure_value_0, n.tenure_more, n.tenure_says, n.tenure_several
 } IN TRANSACTIONS OF 5000 ROWS;
-CYPHER 5 MATCH ()-[x:`TIENE_FRAGMENTO`]->() WHERE x.tenure_says_0 IS NOT NULL OR x.tenure_value_0 IS NOT NULL OR x.tenure_owned IS NOT NULL OR x.tenure_more IS NOT NULL
+CYPHER 5 MATCH ()-[x:`REL`]->() WHERE x.tenure_owned IS NOT NULL OR x.tenure_more IS NOT NULL
 CALL (x) {
-  REMOVE x.tenure_says_0, x.tenure_value_0, x.tenure_owned, x.tenure_more
-} IN TRANSACTIONS OF 5000 ROWS;
-CYPHER 5 MATCH ()-[x:`TIENE_CODIGO`]->() WHERE x.tenure_says_0 IS NOT NULL OR x.tenure_value_0 IS NOT NULL OR x.tenure_owned IS NOT NULL OR x.tenure_more IS NOT NULL
-CALL (x) {
-  REMOVE x.tenure_says_0, x.tenure_value_0, x.tenure_owned, x.tenure_more
-} IN TRANSACTIONS OF 5000 ROWS;
-CYPHER 5 MATCH ()-[x:`REL`]->() WHERE x.tenure_says_0 IS NOT NULL OR x.tenure_value_0 IS NOT NULL OR x.tenure_owned IS NOT NULL OR x.tenure_more IS NOT NULL
-CALL (x) {
-  REMOVE x.tenure_says_0, x.tenure_value_0, x.tenure_owned, x.tenure_more
-} IN TRANSACTIONS OF 5000 ROWS;
-CYPHER 5 MATCH ()-[x:`MERGED_INTO`]->() WHERE x.tenure_says_0 IS NOT NULL OR x.tenure_value_0 IS NOT NULL OR x.tenure_owned IS NOT NULL OR x.tenure_more IS NOT NULL
-CALL (x) {
-  REMOVE x.tenure_says_0, x.tenure_value_0, x.tenure_owned, x.tenure_more
+  REMOVE x.tenure_owned, x.tenure_more
 } IN TRANSACTIONS OF 5000 ROWS;
 CYPHER 5 DROP INDEX tenure_value IF EXISTS;
 

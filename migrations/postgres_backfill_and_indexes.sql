@@ -6,7 +6,7 @@
 --
 -- Rendered by `tenure render`; change the playbook, not this file.
 -- playbook e9d6c79d124ec092f1e1e3aa8911b805d77e2b5868c92d75347ac8b944f69375
--- plan     abb41378ecfc1af270159a0d06100f8e251468880828fe5c80fc803ca9ac89f8
+-- plan     05c52fa5be61c1dbc561d99c055d4412adc25bd862da99ddadd35c4b45c9e9ac
 
 SET client_encoding = 'UTF8';
 SET standard_conforming_strings = on;
@@ -757,7 +757,8 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.says = ''tenant'' THEN NULL END AS agains
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN ''quarantine'' WHEN k.place IS NULL AND k.shared THEN ''shared'' WHEN k.place IS NULL OR c.says = ''unknown'' THEN ''unassigned'' WHEN c.says = ''several'' OR x.against IS NOT NULL THEN ''conflict'' ELSE ''assigned'' END AS bin, CASE WHEN k.quarantined OR c.says IN (''unknown'', ''several'') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN ''its parent is quarantined'' WHEN k.place IS NULL AND k.shared THEN ''its parent is shared'' WHEN k.place IS NULL THEN ''no source has a value'' WHEN c.says = ''unknown'' THEN ''source '' || k.place || '' says '' || c.value || '', which is not a tenant'' WHEN c.says = ''several'' THEN ''source '' || k.place || '' matches several tenants'' WHEN x.against IS NOT NULL THEN ''source '' || k.place || '' says '' || c.value || '', '' || x.against ELSE '''' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE NULL END AS derived, CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE NULL END AS write) w INTO chosen;
-  IF follow THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id");
+  IF follow THEN
+    IF chosen.bin <> ''unassigned'' THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id"); END IF;
   ELSIF NOT waits THEN NEW."project_id" := (coalesce(chosen.derived, ''__quarantine__''))::text;
   END IF;
   RETURN NEW;
@@ -793,7 +794,8 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.says = ''tenant'' THEN CASE WHEN k.place 
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN ''quarantine'' WHEN k.place IS NULL AND k.shared THEN ''shared'' WHEN k.place IS NULL OR c.says = ''unknown'' THEN ''unassigned'' WHEN c.says = ''several'' OR x.against IS NOT NULL THEN ''conflict'' ELSE ''assigned'' END AS bin, CASE WHEN k.quarantined OR c.says IN (''unknown'', ''several'') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN ''its parent is quarantined'' WHEN k.place IS NULL AND k.shared THEN ''its parent is shared'' WHEN k.place IS NULL THEN ''no source has a value'' WHEN c.says = ''unknown'' THEN ''source '' || k.place || '' says '' || c.value || '', which is not a tenant'' WHEN c.says = ''several'' THEN ''source '' || k.place || '' matches several tenants'' WHEN x.against IS NOT NULL THEN ''source '' || k.place || '' says '' || c.value || '', '' || x.against ELSE '''' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE ''__quarantine__'' END AS derived, CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE ''__quarantine__'' END AS write) w INTO chosen;
-  IF follow THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id");
+  IF follow THEN
+    IF chosen.bin <> ''unassigned'' THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id"); END IF;
   ELSIF NOT waits THEN NEW."project_id" := (coalesce(chosen.derived, ''__quarantine__''))::text;
   END IF;
   RETURN NEW;
@@ -825,7 +827,8 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.says = ''tenant'' THEN NULL END AS agains
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN ''quarantine'' WHEN k.place IS NULL AND k.shared THEN ''shared'' WHEN k.place IS NULL OR c.says = ''unknown'' THEN ''unassigned'' WHEN c.says = ''several'' OR x.against IS NOT NULL THEN ''conflict'' ELSE ''assigned'' END AS bin, CASE WHEN k.quarantined OR c.says IN (''unknown'', ''several'') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN ''its parent is quarantined'' WHEN k.place IS NULL AND k.shared THEN ''its parent is shared'' WHEN k.place IS NULL THEN ''no source has a value'' WHEN c.says = ''unknown'' THEN ''source '' || k.place || '' says '' || c.value || '', which is not a tenant'' WHEN c.says = ''several'' THEN ''source '' || k.place || '' matches several tenants'' WHEN x.against IS NOT NULL THEN ''source '' || k.place || '' says '' || c.value || '', '' || x.against ELSE '''' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE ''__quarantine__'' END AS derived, CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE ''__quarantine__'' END AS write) w INTO chosen;
-  IF follow THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id");
+  IF follow THEN
+    IF chosen.bin <> ''unassigned'' THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id"); END IF;
   ELSIF NOT waits THEN NEW."project_id" := (coalesce(chosen.derived, ''__quarantine__''))::text;
   END IF;
   RETURN NEW;
@@ -857,7 +860,8 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.says = ''tenant'' THEN NULL END AS agains
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN ''quarantine'' WHEN k.place IS NULL AND k.shared THEN ''shared'' WHEN k.place IS NULL OR c.says = ''unknown'' THEN ''unassigned'' WHEN c.says = ''several'' OR x.against IS NOT NULL THEN ''conflict'' ELSE ''assigned'' END AS bin, CASE WHEN k.quarantined OR c.says IN (''unknown'', ''several'') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN ''its parent is quarantined'' WHEN k.place IS NULL AND k.shared THEN ''its parent is shared'' WHEN k.place IS NULL THEN ''no source has a value'' WHEN c.says = ''unknown'' THEN ''source '' || k.place || '' says '' || c.value || '', which is not a tenant'' WHEN c.says = ''several'' THEN ''source '' || k.place || '' matches several tenants'' WHEN x.against IS NOT NULL THEN ''source '' || k.place || '' says '' || c.value || '', '' || x.against ELSE '''' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE NULL END AS derived, CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE NULL END AS write) w INTO chosen;
-  IF follow THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id");
+  IF follow THEN
+    IF chosen.bin <> ''unassigned'' THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id"); END IF;
   ELSIF NOT waits THEN NEW."project_id" := (coalesce(chosen.derived, ''__quarantine__''))::text;
   END IF;
   RETURN NEW;
@@ -889,7 +893,8 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.says = ''tenant'' THEN NULL END AS agains
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN ''quarantine'' WHEN k.place IS NULL AND k.shared THEN ''shared'' WHEN k.place IS NULL OR c.says = ''unknown'' THEN ''unassigned'' WHEN c.says = ''several'' OR x.against IS NOT NULL THEN ''conflict'' ELSE ''assigned'' END AS bin, CASE WHEN k.quarantined OR c.says IN (''unknown'', ''several'') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN ''its parent is quarantined'' WHEN k.place IS NULL AND k.shared THEN ''its parent is shared'' WHEN k.place IS NULL THEN ''no source has a value'' WHEN c.says = ''unknown'' THEN ''source '' || k.place || '' says '' || c.value || '', which is not a tenant'' WHEN c.says = ''several'' THEN ''source '' || k.place || '' matches several tenants'' WHEN x.against IS NOT NULL THEN ''source '' || k.place || '' says '' || c.value || '', '' || x.against ELSE '''' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE ''__quarantine__'' END AS derived, CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE ''__quarantine__'' END AS write) w INTO chosen;
-  IF follow THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id");
+  IF follow THEN
+    IF chosen.bin <> ''unassigned'' THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id"); END IF;
   ELSIF NOT waits THEN NEW."project_id" := (coalesce(chosen.derived, ''__quarantine__''))::text;
   END IF;
   RETURN NEW;
@@ -925,7 +930,8 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.says = ''tenant'' THEN CASE WHEN k.place 
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN ''quarantine'' WHEN k.place IS NULL AND k.shared THEN ''shared'' WHEN k.place IS NULL OR c.says = ''unknown'' THEN ''unassigned'' WHEN c.says = ''several'' OR x.against IS NOT NULL THEN ''conflict'' ELSE ''assigned'' END AS bin, CASE WHEN k.quarantined OR c.says IN (''unknown'', ''several'') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN ''its parent is quarantined'' WHEN k.place IS NULL AND k.shared THEN ''its parent is shared'' WHEN k.place IS NULL THEN ''no source has a value'' WHEN c.says = ''unknown'' THEN ''source '' || k.place || '' says '' || c.value || '', which is not a tenant'' WHEN c.says = ''several'' THEN ''source '' || k.place || '' matches several tenants'' WHEN x.against IS NOT NULL THEN ''source '' || k.place || '' says '' || c.value || '', '' || x.against ELSE '''' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE ''__quarantine__'' END AS derived, CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE ''__quarantine__'' END AS write) w INTO chosen;
-  IF follow THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id");
+  IF follow THEN
+    IF chosen.bin <> ''unassigned'' THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id"); END IF;
   ELSIF NOT waits THEN NEW."project_id" := (coalesce(chosen.derived, ''__quarantine__''))::text;
   END IF;
   RETURN NEW;
@@ -957,7 +963,8 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.says = ''tenant'' THEN NULL END AS agains
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN ''quarantine'' WHEN k.place IS NULL AND k.shared THEN ''shared'' WHEN k.place IS NULL OR c.says = ''unknown'' THEN ''unassigned'' WHEN c.says = ''several'' OR x.against IS NOT NULL THEN ''conflict'' ELSE ''assigned'' END AS bin, CASE WHEN k.quarantined OR c.says IN (''unknown'', ''several'') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN ''its parent is quarantined'' WHEN k.place IS NULL AND k.shared THEN ''its parent is shared'' WHEN k.place IS NULL THEN ''no source has a value'' WHEN c.says = ''unknown'' THEN ''source '' || k.place || '' says '' || c.value || '', which is not a tenant'' WHEN c.says = ''several'' THEN ''source '' || k.place || '' matches several tenants'' WHEN x.against IS NOT NULL THEN ''source '' || k.place || '' says '' || c.value || '', '' || x.against ELSE '''' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE NULL END AS derived, CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE NULL END AS write) w INTO chosen;
-  IF follow THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id");
+  IF follow THEN
+    IF chosen.bin <> ''unassigned'' THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id"); END IF;
   ELSIF NOT waits THEN NEW."project_id" := (coalesce(chosen.derived, ''__quarantine__''))::text;
   END IF;
   RETURN NEW;
@@ -993,7 +1000,8 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.says = ''tenant'' THEN NULL END AS agains
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN ''quarantine'' WHEN k.place IS NULL AND k.shared THEN ''shared'' WHEN k.place IS NULL OR c.says = ''unknown'' THEN ''unassigned'' WHEN c.says = ''several'' OR x.against IS NOT NULL THEN ''conflict'' ELSE ''assigned'' END AS bin, CASE WHEN k.quarantined OR c.says IN (''unknown'', ''several'') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN ''its parent is quarantined'' WHEN k.place IS NULL AND k.shared THEN ''its parent is shared'' WHEN k.place IS NULL THEN ''no source has a value'' WHEN c.says = ''unknown'' THEN ''source '' || k.place || '' says '' || c.value || '', which is not a tenant'' WHEN c.says = ''several'' THEN ''source '' || k.place || '' matches several tenants'' WHEN x.against IS NOT NULL THEN ''source '' || k.place || '' says '' || c.value || '', '' || x.against ELSE '''' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN ''__quarantine__'' ELSE ''__quarantine__'' END AS derived, CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN ''__quarantine__'' ELSE ''__quarantine__'' END AS write) w INTO chosen;
-  IF follow THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id");
+  IF follow THEN
+    IF chosen.bin <> ''unassigned'' THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id"); END IF;
   ELSIF NOT waits THEN NEW."project_id" := (coalesce(chosen.derived, ''__quarantine__''))::text;
   END IF;
   RETURN NEW;
@@ -1029,7 +1037,8 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.says = ''tenant'' THEN NULL END AS agains
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN ''quarantine'' WHEN k.place IS NULL AND k.shared THEN ''shared'' WHEN k.place IS NULL OR c.says = ''unknown'' THEN ''unassigned'' WHEN c.says = ''several'' OR x.against IS NOT NULL THEN ''conflict'' ELSE ''assigned'' END AS bin, CASE WHEN k.quarantined OR c.says IN (''unknown'', ''several'') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN ''its parent is quarantined'' WHEN k.place IS NULL AND k.shared THEN ''its parent is shared'' WHEN k.place IS NULL THEN ''no source has a value'' WHEN c.says = ''unknown'' THEN ''source '' || k.place || '' says '' || c.value || '', which is not a tenant'' WHEN c.says = ''several'' THEN ''source '' || k.place || '' matches several tenants'' WHEN x.against IS NOT NULL THEN ''source '' || k.place || '' says '' || c.value || '', '' || x.against ELSE '''' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE NULL END AS derived, CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE NULL END AS write) w INTO chosen;
-  IF follow THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id");
+  IF follow THEN
+    IF chosen.bin <> ''unassigned'' THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id"); END IF;
   ELSIF NOT waits THEN NEW."project_id" := (coalesce(chosen.derived, ''__quarantine__''))::text;
   END IF;
   RETURN NEW;
@@ -1065,7 +1074,8 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.says = ''tenant'' THEN NULL END AS agains
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN ''quarantine'' WHEN k.place IS NULL AND k.shared THEN ''shared'' WHEN k.place IS NULL OR c.says = ''unknown'' THEN ''unassigned'' WHEN c.says = ''several'' OR x.against IS NOT NULL THEN ''conflict'' ELSE ''assigned'' END AS bin, CASE WHEN k.quarantined OR c.says IN (''unknown'', ''several'') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN ''its parent is quarantined'' WHEN k.place IS NULL AND k.shared THEN ''its parent is shared'' WHEN k.place IS NULL THEN ''no source has a value'' WHEN c.says = ''unknown'' THEN ''source '' || k.place || '' says '' || c.value || '', which is not a tenant'' WHEN c.says = ''several'' THEN ''source '' || k.place || '' matches several tenants'' WHEN x.against IS NOT NULL THEN ''source '' || k.place || '' says '' || c.value || '', '' || x.against ELSE '''' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE ''__quarantine__'' END AS derived, CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE ''__quarantine__'' END AS write) w INTO chosen;
-  IF follow THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id");
+  IF follow THEN
+    IF chosen.bin <> ''unassigned'' THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id"); END IF;
   ELSIF NOT waits THEN NEW."project_id" := (coalesce(chosen.derived, ''__quarantine__''))::text;
   END IF;
   RETURN NEW;
@@ -1105,7 +1115,8 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.says = ''tenant'' THEN CASE WHEN k.place 
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN ''quarantine'' WHEN k.place IS NULL AND k.shared THEN ''shared'' WHEN k.place IS NULL OR c.says = ''unknown'' THEN ''unassigned'' WHEN c.says = ''several'' OR x.against IS NOT NULL THEN ''conflict'' ELSE ''assigned'' END AS bin, CASE WHEN k.quarantined OR c.says IN (''unknown'', ''several'') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN ''its parent is quarantined'' WHEN k.place IS NULL AND k.shared THEN ''its parent is shared'' WHEN k.place IS NULL THEN ''no source has a value'' WHEN c.says = ''unknown'' THEN ''source '' || k.place || '' says '' || c.value || '', which is not a tenant'' WHEN c.says = ''several'' THEN ''source '' || k.place || '' matches several tenants'' WHEN x.against IS NOT NULL THEN ''source '' || k.place || '' says '' || c.value || '', '' || x.against ELSE '''' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN ''__quarantine__'' ELSE ''__quarantine__'' END AS derived, CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN ''__quarantine__'' ELSE ''__quarantine__'' END AS write) w INTO chosen;
-  IF follow THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id");
+  IF follow THEN
+    IF chosen.bin <> ''unassigned'' THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id"); END IF;
   ELSIF NOT waits THEN NEW."project_id" := (coalesce(chosen.derived, ''__quarantine__''))::text;
   END IF;
   RETURN NEW;
@@ -1147,7 +1158,8 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.says = ''tenant'' THEN CASE WHEN k.place 
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN ''quarantine'' WHEN k.place IS NULL AND k.shared THEN ''shared'' WHEN k.place IS NULL OR c.says = ''unknown'' THEN ''unassigned'' WHEN c.says = ''several'' OR x.against IS NOT NULL THEN ''conflict'' ELSE ''assigned'' END AS bin, CASE WHEN k.quarantined OR c.says IN (''unknown'', ''several'') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN ''its parent is quarantined'' WHEN k.place IS NULL AND k.shared THEN ''its parent is shared'' WHEN k.place IS NULL THEN ''no source has a value'' WHEN c.says = ''unknown'' THEN ''source '' || k.place || '' says '' || c.value || '', which is not a tenant'' WHEN c.says = ''several'' THEN ''source '' || k.place || '' matches several tenants'' WHEN x.against IS NOT NULL THEN ''source '' || k.place || '' says '' || c.value || '', '' || x.against ELSE '''' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE ''__quarantine__'' END AS derived, CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE ''__quarantine__'' END AS write) w INTO chosen;
-  IF follow THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id");
+  IF follow THEN
+    IF chosen.bin <> ''unassigned'' THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id"); END IF;
   ELSIF NOT waits THEN NEW."project_id" := (coalesce(chosen.derived, ''__quarantine__''))::text;
   END IF;
   RETURN NEW;
@@ -1183,7 +1195,8 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.says = ''tenant'' THEN NULL END AS agains
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN ''quarantine'' WHEN k.place IS NULL AND k.shared THEN ''shared'' WHEN k.place IS NULL OR c.says = ''unknown'' THEN ''unassigned'' WHEN c.says = ''several'' OR x.against IS NOT NULL THEN ''conflict'' ELSE ''assigned'' END AS bin, CASE WHEN k.quarantined OR c.says IN (''unknown'', ''several'') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN ''its parent is quarantined'' WHEN k.place IS NULL AND k.shared THEN ''its parent is shared'' WHEN k.place IS NULL THEN ''no source has a value'' WHEN c.says = ''unknown'' THEN ''source '' || k.place || '' says '' || c.value || '', which is not a tenant'' WHEN c.says = ''several'' THEN ''source '' || k.place || '' matches several tenants'' WHEN x.against IS NOT NULL THEN ''source '' || k.place || '' says '' || c.value || '', '' || x.against ELSE '''' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE NULL END AS derived, CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE NULL END AS write) w INTO chosen;
-  IF follow THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id");
+  IF follow THEN
+    IF chosen.bin <> ''unassigned'' THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id"); END IF;
   ELSIF NOT waits THEN NEW."project_id" := (coalesce(chosen.derived, ''__quarantine__''))::text;
   END IF;
   RETURN NEW;
@@ -1219,7 +1232,8 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.says = ''tenant'' THEN NULL END AS agains
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN ''quarantine'' WHEN k.place IS NULL AND k.shared THEN ''shared'' WHEN k.place IS NULL OR c.says = ''unknown'' THEN ''unassigned'' WHEN c.says = ''several'' OR x.against IS NOT NULL THEN ''conflict'' ELSE ''assigned'' END AS bin, CASE WHEN k.quarantined OR c.says IN (''unknown'', ''several'') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN ''its parent is quarantined'' WHEN k.place IS NULL AND k.shared THEN ''its parent is shared'' WHEN k.place IS NULL THEN ''no source has a value'' WHEN c.says = ''unknown'' THEN ''source '' || k.place || '' says '' || c.value || '', which is not a tenant'' WHEN c.says = ''several'' THEN ''source '' || k.place || '' matches several tenants'' WHEN x.against IS NOT NULL THEN ''source '' || k.place || '' says '' || c.value || '', '' || x.against ELSE '''' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE ''__quarantine__'' END AS derived, CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE ''__quarantine__'' END AS write) w INTO chosen;
-  IF follow THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id");
+  IF follow THEN
+    IF chosen.bin <> ''unassigned'' THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id"); END IF;
   ELSIF NOT waits THEN NEW."project_id" := (coalesce(chosen.derived, ''__quarantine__''))::text;
   END IF;
   RETURN NEW;
@@ -1255,7 +1269,8 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.says = ''tenant'' THEN NULL END AS agains
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN ''quarantine'' WHEN k.place IS NULL AND k.shared THEN ''shared'' WHEN k.place IS NULL OR c.says = ''unknown'' THEN ''unassigned'' WHEN c.says = ''several'' OR x.against IS NOT NULL THEN ''conflict'' ELSE ''assigned'' END AS bin, CASE WHEN k.quarantined OR c.says IN (''unknown'', ''several'') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN ''its parent is quarantined'' WHEN k.place IS NULL AND k.shared THEN ''its parent is shared'' WHEN k.place IS NULL THEN ''no source has a value'' WHEN c.says = ''unknown'' THEN ''source '' || k.place || '' says '' || c.value || '', which is not a tenant'' WHEN c.says = ''several'' THEN ''source '' || k.place || '' matches several tenants'' WHEN x.against IS NOT NULL THEN ''source '' || k.place || '' says '' || c.value || '', '' || x.against ELSE '''' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE NULL END AS derived, CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE NULL END AS write) w INTO chosen;
-  IF follow THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id");
+  IF follow THEN
+    IF chosen.bin <> ''unassigned'' THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id"); END IF;
   ELSIF NOT waits THEN NEW."project_id" := (coalesce(chosen.derived, ''__quarantine__''))::text;
   END IF;
   RETURN NEW;

@@ -9,7 +9,7 @@
 #
 # Rendered by `tenure render`; change the playbook, not this file.
 # playbook e9d6c79d124ec092f1e1e3aa8911b805d77e2b5868c92d75347ac8b944f69375
-# plan     abb41378ecfc1af270159a0d06100f8e251468880828fe5c80fc803ca9ac89f8
+# plan     05c52fa5be61c1dbc561d99c055d4412adc25bd862da99ddadd35c4b45c9e9ac
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 PLAN: dict[str, Any] = {
-    "plan": "abb41378ecfc1af270159a0d06100f8e251468880828fe5c80fc803ca9ac89f8",
+    "plan": "05c52fa5be61c1dbc561d99c055d4412adc25bd862da99ddadd35c4b45c9e9ac",
     "key": "project_id",
     "path": "project_id",
     "type": "text",
