@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from tenure.catalog import Catalog
-from tenure.propose.describe import comments, confidence, shown
+from tenure.catalog.postgres import PostgresCatalog
+from tenure.propose.describe import comments, confidence, counts
 from tenure.propose.evidence import Evidence
 from tenure.propose.graph import Graph
 from tenure.propose.points import collection_entries
@@ -33,9 +34,8 @@ def propose(catalog: Catalog, evidence: Evidence) -> Proposal:
     )
     if not registry.table:
         return base
-    tenants = Tenants.of(evidence.tables[registry.table], registry.column, evidence.aliases, evidence.untagged)
-    tables = Tables(catalog.postgres, evidence, tenants)
-    tables.decide()
+    tables = decided(catalog.postgres, evidence)
+    tenants = tables.tenants
     proposal = replace(base, entries=tuple(_tables(tables)))
     entries = [*uniqueness(proposal, catalog.postgres, evidence)]
     if catalog.neo4j is not None:
@@ -52,6 +52,15 @@ def propose(catalog: Catalog, evidence: Evidence) -> Proposal:
     )
 
 
+def decided(catalog: PostgresCatalog, evidence: Evidence) -> Tables:
+    """Return the tables with their sources chosen, and the spellings of tenants that were learnt on the way."""
+    registry = evidence.registry
+    tenants = Tenants.of(evidence.tables[registry.table], registry.column, evidence.aliases, evidence.untagged)
+    tables = Tables(catalog, evidence, tenants)
+    tables.decide()
+    return tables
+
+
 def _registry_comments(evidence: Evidence) -> tuple[str, ...]:
     registry = evidence.registry
     if registry.table:
@@ -61,13 +70,13 @@ def _registry_comments(evidence: Evidence) -> tuple[str, ...]:
     return (*lines, "Name it here and run `tenure init` again, or give `--registry TABLE.COLUMN`.")
 
 
-def _tables(decided: Tables) -> Iterator[Entry]:
+def _tables(tables: Tables) -> Iterator[Entry]:
     """Yield the tables, keyed ones in an order in which parents come first, then those without a tenant."""
-    rest = verdicts(decided)
-    keyed = sorted(decided.choices.values(), key=lambda choice: (choice.links, choice.table))
+    rest = verdicts(tables)
+    keyed = sorted(tables.choices.values(), key=lambda choice: (choice.links, choice.table))
     for choice in keyed:
-        rows = decided.evidence.tables[choice.table]
-        lines = tuple(comments(choice, rows))
+        rows = tables.evidence.tables[choice.table]
+        lines = (*comments(choice, rows), *counts(choice, tables.evidence.counted))
         if choice.rivals:
             candidates = tuple(f"candidate: {dict(source.rule)}" for source in choice.rivals)
             why = "question: these contradict each other; which one owns the row?"
@@ -75,9 +84,9 @@ def _tables(decided: Tables) -> Iterator[Entry]:
             continue
         sources = [dict(source.rule) for source in choice.sources]
         rule: dict[str, Any] = {"tenant": sources[0] if len(sources) == 1 else {"first": sources}}
-        table = decided.catalog.table(choice.table)
+        table = tables.catalog.table(choice.table)
         assert table is not None
-        for column, target, found in array_references(table, decided.evidence.found):
+        for column, target, found in array_references(table, tables.evidence.found):
             rule.setdefault("references", {})[column] = target
             lines = (*lines, f"entries of `{column}` stand in {target}: {found.matched} of {found.distinct}")
         yield Entry("postgres", choice.table, rule, lines, confidence(choice))
@@ -88,6 +97,3 @@ def _tables(decided: Tables) -> Iterator[Entry]:
             )
         else:
             yield Entry("postgres", name, {verdict.kind: verdict.reason}, verdict.comments, verdict.confidence)
-
-
-__all__ = ["propose", "shown"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tenure.propose.attribution import Source
-from tenure.propose.evidence import TableRows
+from tenure.propose.evidence import Counted, TableRows
 from tenure.propose.proposal import Confidence
 from tenure.propose.sources import JOIN, NAMED, REVERSE
 from tenure.propose.tables import Choice
@@ -51,6 +51,19 @@ def comments(choice: Choice, rows: TableRows) -> Iterator[str]:
     if tally.unknown:
         values = ", ".join(f"{value!r} ({count})" for value, count in choice.unknown)
         yield f"naming what is no tenant: {_rows(tally.unknown)}, {values}; register it, or use `aliases` or `untagged`"
+
+
+def counts(choice: Choice, counted: Mapping[tuple[str, str], Counted]) -> Iterator[str]:
+    """Yield what `--full` counted on all rows."""
+    for source in choice.sources:
+        found = counted.get((choice.table, shown(source)))
+        if found is not None:
+            rest = found.rows - found.empty - found.matched
+            where = "stand in the registry" if source.kind == "column" else "lead to a row"
+            yield (
+                f"all {found.rows} rows by {shown(source)}: {found.matched} {where}, {found.empty} are empty, "
+                f"{rest} are something else"
+            )
 
 
 def shown(source: Source) -> str:

@@ -125,7 +125,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Exact counts of one table's first source: all rows, rows without a value, rows that match."""
+    """Exact counts of a table by one source: all rows, rows without a value, rows whose value leads to a row."""
 
     rows: int
     empty: int
@@ -136,7 +136,7 @@ class Counted:
 class Evidence:
     """All that `propose` decides from. *key* is the tenant key's name; *aliases* and *untagged* are known already.
 
-    `found` is keyed by (store, object, property or field; "" for a point's id).
+    `found` is keyed by (store, object, property or field; "" for a point's id), `counted` by (table, source as shown).
     """
 
     key: str
@@ -150,3 +150,4 @@ class Evidence:
     aliases: Mapping[str, str] = field(default_factory=dict)
     untagged: frozenset[str] = frozenset()
     unkeyed: frozenset[str] = frozenset()
+    counted: Mapping[tuple[str, str], Counted] = field(default_factory=dict)

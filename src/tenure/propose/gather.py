@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from psycopg import Connection
 
 from tenure.catalog import Catalog
 from tenure.errors import UsageError
+from tenure.propose.describe import shown
 from tenure.propose.evidence import Evidence, RegistryChoice
 from tenure.propose.gather_postgres import BUDGET_S, STATEMENT_MS, PostgresReader, is_array
 from tenure.propose.links import (
@@ -66,6 +67,7 @@ def gather(
         registry = _registry(catalog, reader, wish)
         if not registry.table:
             return Evidence(wish.key, registry, dict(reader.tables)), tuple(reader.notes)
+        reader.registry = registry.table, registry.column
         reader.whole(registry.table)
         links = [*declared_links(catalog.postgres), *named_links(catalog.postgres)]
         links += polymorphic_links(catalog.postgres, reader.tables)
@@ -103,20 +105,36 @@ def gather(
                 values = _all_values(nodes, points, object_, name)
                 reader.fetch(place.table, (place.column,), [(value,) for value in values])
         reader.follow(links)
-    evidence = Evidence(
-        key=wish.key,
-        registry=registry,
-        tables=dict(reader.tables),
-        links=tuple(links),
-        nodes=nodes,
-        relationships=relationships,
-        points=points,
-        found=found,
-        aliases=dict(wish.aliases or {}),
-        untagged=wish.untagged,
-        unkeyed=wish.unkeyed,
-    )
+        evidence = Evidence(
+            key=wish.key,
+            registry=registry,
+            tables=dict(reader.tables),
+            links=tuple(links),
+            nodes=nodes,
+            relationships=relationships,
+            points=points,
+            found=found,
+            aliases=dict(wish.aliases or {}),
+            untagged=wish.untagged,
+            unkeyed=wish.unkeyed,
+        )
+        if wish.full:
+            evidence = _counted(catalog, evidence, reader, notify)
     return evidence, tuple(reader.notes)
+
+
+def _counted(catalog: Catalog, evidence: Evidence, reader: PostgresReader, notify: Notify) -> Evidence:
+    """Return the evidence with all rows counted by the sources that the samples suggest."""
+    from tenure.propose.compose import decided
+
+    counted = {}
+    for name, choice in decided(catalog.postgres, evidence).choices.items():
+        notify(f"counting {name}")
+        for source in choice.sources:
+            found = reader.count(name, source)
+            if found is not None:
+                counted[name, shown(source)] = found
+    return replace(evidence, counted=counted)
 
 
 def _registry(catalog: Catalog, reader: PostgresReader, wish: Wish) -> RegistryChoice:

@@ -39,6 +39,7 @@ class PostgresReader:
     catalog: PostgresCatalog
     tables: dict[str, TableRows] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    registry: tuple[str, str] = ("", "")
     _known: dict[str, set[Row]] = field(default_factory=dict)
     _until: float = 0.0
 
@@ -139,33 +140,27 @@ class PostgresReader:
         )
         return known | {row[0] for row in self._rows(target.table, query)}
 
-    def count(self, table: Table, source: Source) -> Counted | None:
-        """Count all rows of a table by what one source gives: without a value, and with one that leads somewhere."""
-        if source.kind not in ("column", "parent", "mapping"):
-            return None
-        columns = source.link.columns if source.link is not None else (source.column,)
-        empty = sql.SQL(" OR ").join(sql.SQL("{} IS NULL").format(sql.Identifier("t", c)) for c in columns)
-        hit: sql.Composable = sql.SQL("false")
-        if source.link is not None:
-            parent = self.catalog.table(source.link.parent)
-            assert parent is not None
-            equal = sql.SQL(" AND ").join(
-                sql.SQL("{} = {}").format(*_equal(table, ours, parent, theirs))
-                for ours, theirs in source.link.match.items()
-            )
-            hit = sql.SQL("EXISTS (SELECT FROM {} AS p WHERE {})").format(_name(parent), equal)
-        query = sql.SQL("SELECT count(*), count(*) FILTER (WHERE {}), count(*) FILTER (WHERE {}) FROM {} AS t").format(
-            empty, hit, _name(table)
-        )
-        rows = self._rows(table.display, query)
-        return Counted(*rows[0]) if rows else None
+    def count(self, name: str, source: Source) -> Counted | None:
+        """Count all rows of a table by one source: those without a value, and those whose value leads to a row.
 
-    def by_value(self, table: Table, column: str) -> list[tuple[Cell, int]]:
-        """Return every value of a column with its number of rows."""
-        query = sql.SQL("SELECT t.{0}::text, count(*) FROM {1} AS t GROUP BY 1 ORDER BY 2 DESC LIMIT 100000").format(
-            sql.Identifier(column), _name(table)
+        A column leads to the registry; aliases and `untagged` are not looked at, so what is left is theirs or unknown.
+        """
+        table = self.catalog.table(name)
+        if table is None or source.kind not in ("column", "parent", "mapping"):
+            return None
+        match = source.link.match if source.link is not None else {source.column: self.registry[1]}
+        parent = self.catalog.table(source.link.parent if source.link is not None else self.registry[0])
+        assert parent is not None
+        empty = sql.SQL(" OR ").join(sql.SQL("{} IS NULL").format(sql.Identifier("t", column)) for column in match)
+        equal = sql.SQL(" AND ").join(
+            sql.SQL("{} = {}").format(*_equal(table, ours, parent, theirs)) for ours, theirs in match.items()
         )
-        return [(row[0], row[1]) for row in self._rows(table.display, query)]
+        query = sql.SQL(
+            "SELECT count(*), count(*) FILTER (WHERE {}), count(*) FILTER (WHERE EXISTS (SELECT FROM {} AS p WHERE {}))"
+            " FROM {} AS t"
+        ).format(empty, _name(parent), equal, _name(table))
+        rows = self._rows(name, query)
+        return Counted(*rows[0]) if rows else None
 
     def _sample(self, table: Table) -> TableRows:
         # Keys are read whatever their type: a part of one may be a moment.
