@@ -22,7 +22,7 @@ from tenure.playbook import load_playbook
 from tenure.runner.context import StopSignal
 from tenure.runner.runner import Runner, RunResult
 from tenure.session import Session
-from tenure.values import Hazard, Phase
+from tenure.values import NEEDS_CONSENT, Hazard, Phase
 
 PROJECTS = """
 CREATE TABLE projects (id text PRIMARY KEY);
@@ -48,9 +48,17 @@ class Application:
             playbook, catalog = self.session.playbook, self.session.planning_catalog().postgres
             findings = list(plan.findings)
             added = tuple(contract(playbook, catalog, row_rules(playbook, catalog), findings))
-            operations = (*plan.operations, *added)
-            plan = plan.model_copy(update={"operations": operations, "findings": tuple(findings)})
-        return plan
+            plan = plan.model_copy(update={"operations": (*plan.operations, *added), "findings": tuple(findings)})
+        # Writers are watched for a moment only.
+        quick = tuple(
+            o.model_copy(update={"seconds": 0.01}) if o.kind == "watch_writers" else o for o in plan.operations
+        )
+        return plan.model_copy(update={"operations": quick})
+
+    def contracted(self) -> int:
+        """Run all phases with consent to everything; return how many uniques were dropped or swapped."""
+        self.run(Phase.CONTRACT, allowed=tuple(NEEDS_CONSENT))
+        return sum(operation.kind in ("drop_unique", "swap_primary_key") for operation in self.plan().operations)
 
     def finding(self, id_: str) -> list[str]:
         """The objects and titles of the plan's findings of one sort."""
@@ -163,3 +171,14 @@ def example_session(dsn: str, folder: Path) -> Session:
     (folder / "tenure.yaml").write_text(text)
     (folder / "tenants.csv").write_text((source / "tenants.csv").read_text())
     return Session(load_playbook(folder / "tenure.yaml", {"TENURE_POSTGRES": dsn}))
+
+
+def owner_of(dsn: str) -> str:
+    """The database at *dsn* as an owner of tables sees it who may not set session_replication_role."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS owner_only")
+        connection.execute("CREATE ROLE owner_only LOGIN PASSWORD 'x'")
+        connection.execute("GRANT CREATE ON SCHEMA public TO owner_only")
+        database = sql.Identifier(connection.info.dbname)
+        connection.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO owner_only").format(database))
+    return psycopg.conninfo.make_conninfo(dsn, user="owner_only", password="x")

@@ -1,8 +1,8 @@
-"""Uniqueness and foreign keys of every form: what constrain builds, what contract drops, and the way back from both."""
+"""Uniqueness of every form: what constrain builds, what contract drops, and the way back from both."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -13,8 +13,6 @@ from postgres_kit import PROJECTS, Application, application, example_session
 
 from tenure.demo.example import generate, load_postgres
 from tenure.errors import OperationFailedError, RefusedError
-from tenure.operations.drop_fill_trigger import WatchWriters
-from tenure.planner.references import references
 from tenure.runner.rollback import Rollback
 from tenure.values import NEEDS_CONSENT, Phase
 
@@ -156,22 +154,6 @@ UNIQUES = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def short_watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Writers are watched for a moment only."""
-    monkeypatch.setattr(WatchWriters.model_fields["seconds"], "default", 0.01)
-    WatchWriters.model_rebuild(force=True)
-    yield
-    monkeypatch.undo()
-    WatchWriters.model_rebuild(force=True)
-
-
-def contracted(app: Application) -> int:
-    """Run all phases with consent to everything; return how many uniques were dropped or swapped."""
-    app.run(Phase.CONTRACT, allowed=tuple(NEEDS_CONSENT))
-    return sum(operation.kind in ("drop_unique", "swap_primary_key") for operation in app.plan().operations)
-
-
 def refuses(app: Application, statement: str) -> bool:
     """Whether *statement* breaks a uniqueness."""
     try:
@@ -190,7 +172,7 @@ def test_uniqueness_per_tenant_and_back(name: str, postgres_dsn: str, tmp_path: 
         app.run(Phase.CONSTRAIN)
         if case.blocks and case.dropped:
             assert refuses(app, case.allowed[0]), "the old uniqueness stays until contract"
-        assert contracted(app) == case.dropped
+        assert app.contracted() == case.dropped
         for statement in case.refused:
             assert refuses(app, statement), statement
         assert app.run(Phase.CONTRACT, allowed=tuple(NEEDS_CONSENT)).outcomes.keys() <= {
@@ -206,7 +188,7 @@ def test_no_way_back_once_two_tenants_share_a_key(name: str, postgres_dsn: str, 
     """The keys that stand in the way are listed before anything is undone, and undo of the drop refuses too."""
     case = UNIQUES[name]
     with application(postgres_dsn, tmp_path, PROJECTS + case.schema, case.tables) as app:
-        contracted(app)
+        app.contracted()
         for statement in case.allowed:
             app.execute(statement)
         ctx = app.session.context()
@@ -233,7 +215,7 @@ def test_somebody_elses_index_is_adopted(postgres_dsn: str, tmp_path: Path) -> N
     with application(postgres_dsn, tmp_path, PROJECTS + schema, T) as app:
         operation = next(o for o in app.plan().operations if o.kind == "rescope_unique")
         assert operation.statements() == ()
-        contracted(app)
+        app.contracted()
         table = app.catalog().table("t")
         assert table is not None
         assert {index.name for index in table.indexes if index.unique} == {"t_pkey", "theirs"}
@@ -287,134 +269,12 @@ def test_what_depends_on_an_old_key_is_never_dropped_along(postgres_dsn: str, tm
     with application(postgres_dsn, tmp_path, PROJECTS + schema, T) as app:
         assert len(app.finding("TEN028")) == 1
         with pytest.raises(RefusedError, match="view leaning depends on constraint t_pkey"):
-            contracted(app)
+            app.contracted()
         app.execute("DROP VIEW leaning; CREATE TABLE late (name text REFERENCES t)")
         with pytest.raises(RefusedError, match="late_name_fkey on table late"):
-            contracted(app)
+            app.contracted()
         app.execute("DROP TABLE late")
-        assert contracted(app) == 1
-
-
-class KeyCase(NamedTuple):
-    """A schema of t and its child c, what must fail in the end, what must work, and the findings."""
-
-    schema: str
-    tables: Mapping[str, Any]
-    refused: tuple[str, ...] = ()
-    works: Mapping[str, Any] = MappingProxyType({})
-    kept: int = 0
-
-
-CHILD = {**T, "c": {"tenant": {"column": "p"}}}
-PARENT = f"CREATE TABLE t ({ID}, p text, name text UNIQUE);" + ROWS
-CROSS = "INSERT INTO c (id, p, project_id, t_id) VALUES (9, 'b', 'b', 1)"
-KEYS = {
-    "plain": KeyCase(PARENT + "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int REFERENCES t);"
-                     "INSERT INTO c VALUES (1, 'a', 1), (2, 'b', 2), (3, 'b', NULL);", CHILD, (CROSS,)),
-    "set null": KeyCase(
-        PARENT + "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int REFERENCES t ON DELETE SET NULL);"
-        "INSERT INTO c VALUES (1, 'a', 1), (2, 'b', 2);", CHILD, (CROSS,),
-        {"DELETE FROM t WHERE id = 1; SELECT project_id || coalesce(t_id::text, '-') FROM c WHERE id = 1": "a-"}),
-    "set default": KeyCase(
-        PARENT + "CREATE TABLE c (id int PRIMARY KEY, p text,"
-        " t_id int DEFAULT NULL REFERENCES t ON DELETE SET DEFAULT);"
-        "INSERT INTO c VALUES (1, 'a', 1), (2, 'b', 2);", CHILD, (CROSS,),
-        {"DELETE FROM t WHERE id = 1; SELECT project_id || coalesce(t_id::text, '-') FROM c WHERE id = 1": "a-"}),
-    "on update set null": KeyCase(
-        "CREATE TABLE t (id int PRIMARY KEY, p text, name text UNIQUE);"
-        "INSERT INTO t VALUES (1, 'a', 'x'), (2, 'b', 'y');"
-        "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int REFERENCES t ON UPDATE SET NULL);"
-        "INSERT INTO c VALUES (1, 'a', 1), (2, 'b', 2);", CHILD, (CROSS,),
-        {"UPDATE t SET id = 7 WHERE id = 1; SELECT project_id || coalesce(t_id::text, '-') FROM c WHERE id = 1": "a-"},
-        kept=1),
-    "match full": KeyCase(
-        "CREATE TABLE t (x int, y int, p text, PRIMARY KEY (x, y)); INSERT INTO t VALUES (1, 1, 'a'), (2, 2, 'b');"
-        "CREATE TABLE c (id int PRIMARY KEY, p text, t_x int, t_y int, FOREIGN KEY (t_x, t_y) REFERENCES t MATCH FULL);"
-        "INSERT INTO c VALUES (1, 'a', 1, 1), (2, 'b', 2, 2), (3, 'b', NULL, NULL);", CHILD,
-        ("INSERT INTO c VALUES (9, 'b', 1, 1, 'b')", "INSERT INTO c VALUES (9, 'b', 2, NULL, 'b')")),
-    "self and cycle": KeyCase(
-        "CREATE TABLE t (id int PRIMARY KEY, p text, up int REFERENCES t, c_id int);"
-        "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int REFERENCES t);"
-        "ALTER TABLE t ADD FOREIGN KEY (c_id) REFERENCES c DEFERRABLE INITIALLY DEFERRED;"
-        "INSERT INTO t VALUES (1, 'a', NULL, NULL), (2, 'a', 1, NULL); INSERT INTO c VALUES (1, 'a', 2);"
-        "UPDATE t SET c_id = 1 WHERE id = 1;", CHILD,
-        (CROSS, "INSERT INTO t VALUES (9, 'b', 1, NULL, 'b')", "INSERT INTO t VALUES (9, 'b', NULL, 1, 'b')")),
-    "partitioned on both sides": KeyCase(
-        "CREATE TABLE t (id int, at int, p text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);"
-        "CREATE TABLE t_0 PARTITION OF t FOR VALUES FROM (0) TO (9);"
-        "CREATE TABLE c (id int, p text, t_id int, t_at int, FOREIGN KEY (t_id, t_at) REFERENCES t)"
-        " PARTITION BY HASH (id);"
-        "CREATE TABLE c_0 PARTITION OF c FOR VALUES WITH (MODULUS 1, REMAINDER 0);"
-        "INSERT INTO t VALUES (1, 1, 'a'), (2, 1, 'b'); INSERT INTO c VALUES (1, 'a', 1, 1), (2, 'b', 2, 1);", CHILD,
-        ("INSERT INTO c VALUES (9, 'b', 1, 1, 'b')",)),
-    "to a shared table": KeyCase(
-        PARENT + "CREATE TABLE kinds (id int PRIMARY KEY); INSERT INTO kinds VALUES (1);"
-        "CREATE TABLE c (id int PRIMARY KEY, p text, kind int REFERENCES kinds); INSERT INTO c VALUES (1, 'a', 1);",
-        {**CHILD, "kinds": {"shared": "the same for all"}}, ("INSERT INTO c VALUES (9, 'a', 3, 'a')",)),
-    "to rows that may be global": KeyCase(
-        PARENT + "INSERT INTO t (p, name) VALUES (NULL, 'all');"
-        "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int REFERENCES t); INSERT INTO c VALUES (1, 'a', 3);",
-        {**CHILD, "t": {"tenant": {"column": "p"}, "unassigned": "shared"}},
-        ("INSERT INTO c VALUES (9, 'a', 77, 'a')",), kept=1),
-    "from rows whose key may be null": KeyCase(
-        PARENT + "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int REFERENCES t);"
-        "INSERT INTO c VALUES (1, 'a', 1), (2, NULL, 2);",
-        {**CHILD, "c": {"tenant": {"column": "p"}, "unassigned": {"keep_null": "built in"}}},
-        (CROSS, "INSERT INTO c VALUES (9, NULL, 77, NULL)"), kept=1),
-    "moved by old code": KeyCase(
-        PARENT + "CREATE TABLE c (id int PRIMARY KEY, t_id int REFERENCES t); INSERT INTO c VALUES (1, 1);",
-        {**T, "c": {"tenant": {"parent": "t", "match": {"t_id": "id"}}}}, (),
-        {"UPDATE t SET p = 'c' WHERE id = 1; SELECT project_id FROM c": "c"}),
-    "never validated": KeyCase(
-        PARENT + "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int); INSERT INTO c VALUES (1, 'a', 77);"
-        "ALTER TABLE c ADD FOREIGN KEY (t_id) REFERENCES t NOT VALID;", CHILD, (CROSS,)),
-    "not enforced": KeyCase(
-        PARENT + "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int REFERENCES t NOT ENFORCED);"
-        "INSERT INTO c VALUES (1, 'a', 77);", CHILD, (), kept=1),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", KEYS)
-def test_foreign_keys_within_a_tenant_and_back(name: str, postgres_dsn: str, tmp_path: Path) -> None:
-    case = KEYS[name]
-    with application(postgres_dsn, tmp_path, PROJECTS + case.schema, case.tables) as app:
-        assert len(app.finding("TEN026")) == case.kept
-        app.run(Phase.CONSTRAIN)
-        for stage in (Phase.CONSTRAIN, Phase.CONTRACT):
-            app.run(stage, allowed=tuple(NEEDS_CONSENT))
-            for statement in case.refused:
-                with pytest.raises((psycopg.errors.ForeignKeyViolation, psycopg.errors.CheckViolation)):
-                    app.execute(statement)
-            for statements, expected in case.works.items():
-                with app.connect() as connection, connection.transaction(force_rollback=True):
-                    *first, query = statements.split("; ")
-                    for statement in first if stage is Phase.CONSTRAIN or "SET p =" not in statements else ():
-                        connection.execute(statement.encode())
-                    row = connection.execute(query.encode()).fetchone()
-                    if stage is Phase.CONSTRAIN or "SET p =" not in statements:
-                        assert row == (expected,)
-        app.undo()
-        app.untouched()
-
-
-def test_references_across_tenants_are_listed(postgres_dsn: str, tmp_path: Path) -> None:
-    schema = (
-        PARENT + "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int REFERENCES t); INSERT INTO c VALUES (1, 'b', 1);"
-    )
-    with (
-        application(postgres_dsn, tmp_path, PROJECTS + schema, CHILD) as app,
-        pytest.raises(OperationFailedError, match=r"1 row\(s\) refer to another tenant's row, or to none: \(b,1\)"),
-    ):
-        app.run(Phase.CONSTRAIN)
-
-
-def test_actions_with_column_lists_need_postgres_15(postgres_dsn: str, tmp_path: Path) -> None:
-    schema = KEYS["set null"].schema
-    with application(postgres_dsn, tmp_path, PROJECTS + schema, CHILD) as app:
-        built = app.session.rules(app.session.catalog())
-        old = app.catalog().model_copy(update={"server_version": 140000})
-        assert [bool(reference.keep) for reference in references(old, built)] == [True]
-        assert [bool(reference.keep) for reference in references(app.catalog(), built)] == [False]
+        assert app.contracted() == 1
 
 
 def test_the_example_to_contract_and_back(postgres_dsn: str, tmp_path: Path) -> None:
@@ -422,7 +282,7 @@ def test_the_example_to_contract_and_back(postgres_dsn: str, tmp_path: Path) -> 
     load_postgres(postgres_dsn, generate(0.2, 1))
     with example_session(postgres_dsn, tmp_path) as session:
         app = Application(postgres_dsn, session)
-        assert contracted(app) > 10
+        assert app.contracted() > 10
         for table in app.catalog().tables:
             if table.column("project_id") is not None and table.primary_key:
                 assert "project_id" in table.primary_key or len(table.primary_key) == 1
@@ -434,7 +294,7 @@ def test_a_rollback_from_contract_by_the_runner(postgres_dsn: str, tmp_path: Pat
     """Refused with the keys that would be lost while there are such, else all the way back."""
     schema = f"CREATE TABLE t ({ID}, p text, name text UNIQUE);" + ROWS
     with application(postgres_dsn, tmp_path, PROJECTS + schema, T) as app:
-        contracted(app)
+        app.contracted()
         app.execute(BOTH["allowed"][0])
         rollback = Rollback(app.session.context(), app.plan())
         forecast = rollback.plan(Phase.INSPECT)

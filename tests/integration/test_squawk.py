@@ -14,8 +14,9 @@ from typing import Any
 import psycopg
 from postgres_kit import PROJECTS, Application, application, example_session
 from test_postgres_operations import CASES
-from test_postgres_operations_contract import KEYS, UNIQUES
-from test_postgres_operations_live import RULES, SEEN, TOUCH, TRIGGERS
+from test_postgres_operations_contract import UNIQUES
+from test_postgres_operations_references import KEYS
+from test_postgres_operations_triggers import RULES, SEEN, TOUCH, TRIGGERS
 
 from tenure.demo.example import generate, load_postgres
 from tenure.demo.servers import EmbeddedPostgres

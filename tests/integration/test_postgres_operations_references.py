@@ -1,0 +1,142 @@
+"""Foreign keys of every form: composite in constrain, alone after contract, and the way back from both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import psycopg
+import pytest
+from postgres_kit import PROJECTS, application
+
+from tenure.errors import OperationFailedError
+from tenure.planner.references import references
+from tenure.values import NEEDS_CONSENT, Phase
+
+T: dict[str, Any] = {"t": {"tenant": {"column": "p"}}}
+ID = "id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
+ROWS = "INSERT INTO t (p, name) VALUES ('a', 'x'), ('b', 'y');"
+
+
+class KeyCase(NamedTuple):
+    """A schema of t and its child c, what must fail in the end, what must work, and the findings."""
+
+    schema: str
+    tables: Mapping[str, Any]
+    refused: tuple[str, ...] = ()
+    works: Mapping[str, Any] = MappingProxyType({})
+    kept: int = 0
+
+
+CHILD = {**T, "c": {"tenant": {"column": "p"}}}
+PARENT = f"CREATE TABLE t ({ID}, p text, name text UNIQUE);" + ROWS
+CROSS = "INSERT INTO c (id, p, project_id, t_id) VALUES (9, 'b', 'b', 1)"
+KEYS = {
+    "plain": KeyCase(PARENT + "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int REFERENCES t);"
+                     "INSERT INTO c VALUES (1, 'a', 1), (2, 'b', 2), (3, 'b', NULL);", CHILD, (CROSS,)),
+    "set null": KeyCase(
+        PARENT + "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int REFERENCES t ON DELETE SET NULL);"
+        "INSERT INTO c VALUES (1, 'a', 1), (2, 'b', 2);", CHILD, (CROSS,),
+        {"DELETE FROM t WHERE id = 1; SELECT project_id || coalesce(t_id::text, '-') FROM c WHERE id = 1": "a-"}),
+    "set default": KeyCase(
+        PARENT + "CREATE TABLE c (id int PRIMARY KEY, p text,"
+        " t_id int DEFAULT NULL REFERENCES t ON DELETE SET DEFAULT);"
+        "INSERT INTO c VALUES (1, 'a', 1), (2, 'b', 2);", CHILD, (CROSS,),
+        {"DELETE FROM t WHERE id = 1; SELECT project_id || coalesce(t_id::text, '-') FROM c WHERE id = 1": "a-"}),
+    "on update set null": KeyCase(
+        "CREATE TABLE t (id int PRIMARY KEY, p text, name text UNIQUE);"
+        "INSERT INTO t VALUES (1, 'a', 'x'), (2, 'b', 'y');"
+        "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int REFERENCES t ON UPDATE SET NULL);"
+        "INSERT INTO c VALUES (1, 'a', 1), (2, 'b', 2);", CHILD, (CROSS,),
+        {"UPDATE t SET id = 7 WHERE id = 1; SELECT project_id || coalesce(t_id::text, '-') FROM c WHERE id = 1": "a-"},
+        kept=1),
+    "match full": KeyCase(
+        "CREATE TABLE t (x int, y int, p text, PRIMARY KEY (x, y)); INSERT INTO t VALUES (1, 1, 'a'), (2, 2, 'b');"
+        "CREATE TABLE c (id int PRIMARY KEY, p text, t_x int, t_y int, FOREIGN KEY (t_x, t_y) REFERENCES t MATCH FULL);"
+        "INSERT INTO c VALUES (1, 'a', 1, 1), (2, 'b', 2, 2), (3, 'b', NULL, NULL);", CHILD,
+        ("INSERT INTO c VALUES (9, 'b', 1, 1, 'b')", "INSERT INTO c VALUES (9, 'b', 2, NULL, 'b')")),
+    "self and cycle": KeyCase(
+        "CREATE TABLE t (id int PRIMARY KEY, p text, up int REFERENCES t, c_id int);"
+        "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int REFERENCES t);"
+        "ALTER TABLE t ADD FOREIGN KEY (c_id) REFERENCES c DEFERRABLE INITIALLY DEFERRED;"
+        "INSERT INTO t VALUES (1, 'a', NULL, NULL), (2, 'a', 1, NULL); INSERT INTO c VALUES (1, 'a', 2);"
+        "UPDATE t SET c_id = 1 WHERE id = 1;", CHILD,
+        (CROSS, "INSERT INTO t VALUES (9, 'b', 1, NULL, 'b')", "INSERT INTO t VALUES (9, 'b', NULL, 1, 'b')")),
+    "partitioned on both sides": KeyCase(
+        "CREATE TABLE t (id int, at int, p text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);"
+        "CREATE TABLE t_0 PARTITION OF t FOR VALUES FROM (0) TO (9);"
+        "CREATE TABLE c (id int, p text, t_id int, t_at int, FOREIGN KEY (t_id, t_at) REFERENCES t)"
+        " PARTITION BY HASH (id);"
+        "CREATE TABLE c_0 PARTITION OF c FOR VALUES WITH (MODULUS 1, REMAINDER 0);"
+        "INSERT INTO t VALUES (1, 1, 'a'), (2, 1, 'b'); INSERT INTO c VALUES (1, 'a', 1, 1), (2, 'b', 2, 1);", CHILD,
+        ("INSERT INTO c VALUES (9, 'b', 1, 1, 'b')",)),
+    "to a shared table": KeyCase(
+        PARENT + "CREATE TABLE kinds (id int PRIMARY KEY); INSERT INTO kinds VALUES (1);"
+        "CREATE TABLE c (id int PRIMARY KEY, p text, kind int REFERENCES kinds); INSERT INTO c VALUES (1, 'a', 1);",
+        {**CHILD, "kinds": {"shared": "the same for all"}}, ("INSERT INTO c VALUES (9, 'a', 3, 'a')",)),
+    "to rows that may be global": KeyCase(
+        PARENT + "INSERT INTO t (p, name) VALUES (NULL, 'all');"
+        "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int REFERENCES t); INSERT INTO c VALUES (1, 'a', 3);",
+        {**CHILD, "t": {"tenant": {"column": "p"}, "unassigned": "shared"}},
+        ("INSERT INTO c VALUES (9, 'a', 77, 'a')",), kept=1),
+    "from rows whose key may be null": KeyCase(
+        PARENT + "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int REFERENCES t);"
+        "INSERT INTO c VALUES (1, 'a', 1), (2, NULL, 2);",
+        {**CHILD, "c": {"tenant": {"column": "p"}, "unassigned": {"keep_null": "built in"}}},
+        (CROSS, "INSERT INTO c VALUES (9, NULL, 77, NULL)"), kept=1),
+    "moved by old code": KeyCase(
+        PARENT + "CREATE TABLE c (id int PRIMARY KEY, t_id int REFERENCES t); INSERT INTO c VALUES (1, 1);",
+        {**T, "c": {"tenant": {"parent": "t", "match": {"t_id": "id"}}}}, (),
+        {"UPDATE t SET p = 'c' WHERE id = 1; SELECT project_id FROM c": "c"}),
+    "never validated": KeyCase(
+        PARENT + "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int); INSERT INTO c VALUES (1, 'a', 77);"
+        "ALTER TABLE c ADD FOREIGN KEY (t_id) REFERENCES t NOT VALID;", CHILD, (CROSS,)),
+    "not enforced": KeyCase(
+        PARENT + "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int REFERENCES t NOT ENFORCED);"
+        "INSERT INTO c VALUES (1, 'a', 77);", CHILD, (), kept=1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_foreign_keys_within_a_tenant_and_back(name: str, postgres_dsn: str, tmp_path: Path) -> None:
+    case = KEYS[name]
+    with application(postgres_dsn, tmp_path, PROJECTS + case.schema, case.tables) as app:
+        assert len(app.finding("TEN026")) == case.kept
+        app.run(Phase.CONSTRAIN)
+        for stage in (Phase.CONSTRAIN, Phase.CONTRACT):
+            app.run(stage, allowed=tuple(NEEDS_CONSENT))
+            for statement in case.refused:
+                with pytest.raises((psycopg.errors.ForeignKeyViolation, psycopg.errors.CheckViolation)):
+                    app.execute(statement)
+            for statements, expected in case.works.items():
+                with app.connect() as connection, connection.transaction(force_rollback=True):
+                    *first, query = statements.split("; ")
+                    for statement in first if stage is Phase.CONSTRAIN or "SET p =" not in statements else ():
+                        connection.execute(statement.encode())
+                    row = connection.execute(query.encode()).fetchone()
+                    if stage is Phase.CONSTRAIN or "SET p =" not in statements:
+                        assert row == (expected,)
+        app.undo()
+        app.untouched()
+
+
+def test_references_across_tenants_are_listed(postgres_dsn: str, tmp_path: Path) -> None:
+    schema = (
+        PARENT + "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int REFERENCES t); INSERT INTO c VALUES (1, 'b', 1);"
+    )
+    with (
+        application(postgres_dsn, tmp_path, PROJECTS + schema, CHILD) as app,
+        pytest.raises(OperationFailedError, match=r"1 row\(s\) refer to another tenant's row, or to none: \(b,1\)"),
+    ):
+        app.run(Phase.CONSTRAIN)
+
+
+def test_actions_with_column_lists_need_postgres_15(postgres_dsn: str, tmp_path: Path) -> None:
+    schema = KEYS["set null"].schema
+    with application(postgres_dsn, tmp_path, PROJECTS + schema, CHILD) as app:
+        built = app.session.rules(app.session.catalog())
+        old = app.catalog().model_copy(update={"server_version": 140000})
+        assert [bool(reference.keep) for reference in references(old, built)] == [True]
+        assert [bool(reference.keep) for reference in references(app.catalog(), built)] == [False]
