@@ -15,7 +15,7 @@ from tenure.backup.manifest import Entry, Manifest
 from tenure.backup.restore import refuse_differences
 from tenure.backup.work import Work
 from tenure.demo.servers import EmbeddedQdrant
-from tenure.errors import RestoreTargetError, StoreError
+from tenure.errors import RestoreTargetError
 from tenure.stores.qdrant import QdrantStore
 
 PAYLOADS: list[dict[str, Any]] = [

@@ -64,7 +64,7 @@ def decode(value: Any) -> Any:
 
 
 def temporal_argument(text: str | list[str]) -> Any:
-    """Return what a function of `TEMPORAL` takes for the server's text: itself, or its parts where it cannot read it."""
+    """Return what a function of `TEMPORAL` takes for the server's text: its parts where it cannot read the text."""
     if isinstance(text, list):
         return [temporal_argument(item) for item in text]
     odd = _ODD_OFFSET.fullmatch(text)

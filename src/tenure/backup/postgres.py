@@ -37,6 +37,7 @@ WHERE c.relkind = 'r' AND n.nspname <> 'information_schema' AND n.nspname !~ '^p
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
                   AND d.objid = c.oid AND d.deptype = 'e')
 ORDER BY 1, 2"""
+_HIDDEN = _TABLES.replace("ORDER BY", "AND pg_catalog.row_security_active(c.oid) ORDER BY")
 _SIZE = """SELECT coalesce(sum(pg_catalog.pg_table_size(c.oid)), 0)::bigint FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' OR c.oid = 'pg_catalog.pg_largeobject'::pg_catalog.regclass"""
@@ -194,16 +195,7 @@ def _begin(connection: Connection[Any], through_policies: bool) -> bool:
     """
     connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
     connection.execute(_PLAIN)
-    hidden = [
-        display_name(schema, name)
-        for schema, name in connection.execute(_TABLES).fetchall()
-        if connection.execute(
-            sql.SQL("SELECT pg_catalog.row_security_active({}::pg_catalog.regclass)").format(
-                sql.Literal(sql.Identifier(schema, name).as_string(connection))
-            )
-        ).fetchone()
-        == (True,)
-    ]
+    hidden = [display_name(schema, name) for schema, name in connection.execute(_HIDDEN).fetchall()]
     if hidden and not through_policies:
         raise RefusedError(
             reason=f"row-level security may hide rows of {', '.join(hidden[:5])} from this role.",
