@@ -25,7 +25,9 @@ DOCS = 40
 def playbook(path: Path, kind: str, postgres: str, neo4j: str, qdrant: str) -> Playbook:
     """Write a playbook that has each source and each policy somewhere."""
     one, two, _ = TENANTS[kind]
-    (path.parent / "aliases.csv").write_text(f"value,tenant\nuno,{one}\nlost,nowhere\n", encoding="utf-8")
+    # An alias of a tenant that is not registered means nothing, even where its name is one.
+    lost = "nowhere" if kind == "text" else "77"
+    (path.parent / "aliases.csv").write_text(f"value,tenant\nuno,{one}\nlost,{lost}\n", encoding="utf-8")
     row = {"postgres": "docs.id"}
     body = {
         "version": 1,

@@ -11,7 +11,15 @@ from dataclasses import dataclass
 
 from tenure.attribution.graph import GraphSpec, NodeSpec
 from tenure.attribution.graph_read import untagged_values
-from tenure.attribution.spec import ColumnSource, ConstantSource, ItemSource, Policy
+from tenure.attribution.spec import (
+    ColumnSource,
+    ConstantSource,
+    EndRowsSource,
+    ItemSource,
+    NeighboursSource,
+    Policy,
+    RowSource,
+)
 from tenure.render.cypher_terms import SAYS, SEVERAL, VALUE, VALUE_LABEL, as_text, name, text
 from tenure.values import TenantKey
 
@@ -53,6 +61,16 @@ def answers(
         says.append(said)
         values.append(value)
     return Answers(tuple(lines), tuple(says), tuple(values))
+
+
+def left_answers(item: str, sources: Sequence[ItemSource]) -> list[str]:
+    """Return the temporary properties in which sources leave their answers."""
+    return [
+        f"{item}.{kind}_{place}"
+        for place, source in enumerate(sources)
+        if isinstance(source, RowSource | EndRowsSource | NeighboursSource)
+        for kind in (SAYS, VALUE)
+    ]
 
 
 def present(key: TenantKey, item: str) -> tuple[str, ...]:
@@ -120,6 +138,12 @@ def weigh(item: str, policy: Policy) -> tuple[str, ...]:
         f"WITH *, CASE {bins} ELSE {otherwise[0]} END AS {item}_d,",
         f"  CASE {tenants} ELSE {otherwise[1]} END AS {item}_w",
     )
+
+
+def untouched(item: str) -> tuple[str, ...]:
+    """Return the line that stands for `present` and `weigh` where only items without a key are looked at."""
+    nothing = f"'nothing' AS {item}_e, null AS {item}_ev, null AS {item}_px"
+    return (f"WITH *, {nothing}, {item}_b AS {item}_d, {item}_t AS {item}_w",)
 
 
 def key_for(key: TenantKey, item: str, policy: Policy) -> str:

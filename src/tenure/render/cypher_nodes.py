@@ -6,7 +6,17 @@ from collections.abc import Iterator
 
 from tenure.attribution.graph import GraphSpec, NodeSpec, RelationshipSpec
 from tenure.attribution.spec import EndRowsSource, EndsSource, NeighboursSource, Policy, RowSource
-from tenure.render.cypher_decide import Answers, answers, belongs, derive, key_for, present, weigh
+from tenure.render.cypher_decide import (
+    Answers,
+    answers,
+    belongs,
+    derive,
+    key_for,
+    left_answers,
+    present,
+    untouched,
+    weigh,
+)
 from tenure.render.cypher_terms import (
     MORE,
     OWNED,
@@ -33,6 +43,12 @@ def open_nodes(graph: GraphSpec, spec: NodeSpec) -> str:
     Nodes that may be split are all looked at: relationships need to know to whom they belong.
     """
     return "" if spec.key_exists or spec.splits else f" WHERE {untagged(graph.key, 'n')}"
+
+
+def temporary(spec: NodeSpec, *, for_others: bool = True) -> list[str]:
+    """Return the temporary properties of the nodes; *for_others* with those that neighbours and relationships read."""
+    found = [*left_answers("n", spec.rule.sources), *([f"n.{MORE}"] if spec.by_neighbours else [])]
+    return [*found, f"n.{SAYS}", f"n.{SEVERAL}"] if spec.splits and for_others else found
 
 
 def from_rows(dialect: Dialect, pattern: str, item: str, place: int, source: RowSource, identity: str) -> str:
@@ -132,14 +148,12 @@ def decide(dialect: Dialect, graph: GraphSpec, spec: NodeSpec) -> str:
     there = f"n.{name(key.name)}"
     body = [
         *derive("n", answers(key, "n", spec.rule.sources)),
-        *present(key, "n"),
-        *weigh("n", policy),
+        *((*present(key, "n"), *weigh("n", policy)) if spec.key_exists or spec.splits else untouched("n")),
         f"WITH *, {key_for(key, 'n', policy)} AS n_key",
     ]
     may = "n_key IS NOT NULL AND n_key <> coalesce(n_px, '')"
-    if not spec.key_exists:
+    if spec.splits and not spec.key_exists:
         may += f" AND {untagged(key, 'n')}"
-    removed = [f"n.{kind}_{place}" for place in range(len(spec.rule.sources)) for kind in (SAYS, VALUE)]
     body.append(f"FOREACH (_ IN CASE WHEN {may} THEN [1] ELSE [] END | SET {there} = {written(key, 'n_key')})")
     if spec.splits:
         first = " AND n_d <> 'conflict'" if policy.conflict == "first" else ""
@@ -155,8 +169,9 @@ def decide(dialect: Dialect, graph: GraphSpec, spec: NodeSpec) -> str:
             "ELSE [t IN [coalesce(n_key, n_ev)] WHERE t IS NOT NULL] END"
         )
         body.append(f"SET n.{SAYS} = {says},\n    n.{SEVERAL} = {of}")
-    removed.append(f"n.{MORE}")
-    body.append(f"REMOVE {', '.join(removed)}")
+    removed = temporary(spec, for_others=False)
+    if removed:
+        body.append(f"REMOVE {', '.join(removed)}")
     return f"MATCH (n:{name(spec.label)}){open_nodes(graph, spec)}\n{dialect.subquery('n', body)}"
 
 

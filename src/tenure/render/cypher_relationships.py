@@ -7,13 +7,21 @@ from itertools import product
 
 from tenure.attribution.graph import GraphSpec, NodeSpec, RelationshipSpec
 from tenure.attribution.spec import EndRowsSource, EndsSource, RowSource
-from tenure.render.cypher_decide import answers, belongs, derive, key_for, kind_is, present, weigh
+from tenure.render.cypher_decide import (
+    answers,
+    belongs,
+    derive,
+    key_for,
+    kind_is,
+    left_answers,
+    present,
+    untouched,
+    weigh,
+)
 from tenure.render.cypher_nodes import from_end_rows, from_rows
 from tenure.render.cypher_terms import (
     MORE,
     OWNED,
-    SAYS,
-    VALUE,
     Dialect,
     flattened,
     most,
@@ -22,6 +30,11 @@ from tenure.render.cypher_terms import (
     written,
 )
 from tenure.render.exports import end_rows_file
+
+
+def temporary(spec: RelationshipSpec) -> list[str]:
+    """Return the temporary properties of the relationships."""
+    return [*left_answers("x", spec.rule.sources), *([f"x.{OWNED}", f"x.{MORE}"] if spec.references else [])]
 
 
 def own_answers(dialect: Dialect, graph: GraphSpec, spec: RelationshipSpec) -> Iterator[str]:
@@ -75,21 +88,20 @@ def decide(dialect: Dialect, graph: GraphSpec, spec: RelationshipSpec) -> str:
     there = f"x.{name(key.name)}"
     places = [place for place, source in enumerate(spec.rule.sources) if isinstance(source, EndsSource)]
     body: list[str] = []
-    if places:
-        body += [*belongs(graph, "a"), *belongs(graph, "b"), *present(key, "x"), *_ends(graph, spec)]
-    else:
+    if spec.key_exists:
         body += present(key, "x")
+    if places:
+        body += [*belongs(graph, "a"), *belongs(graph, "b"), *_ends(graph, spec)]
     given = dict.fromkeys(places, ("ends_says", "ends_value"))
     body += [
         *derive("x", answers(key, "x", spec.rule.sources, given)),
-        *weigh("x", policy),
+        *(weigh("x", policy) if spec.key_exists else untouched("x")),
         f"WITH *, {key_for(key, 'x', policy)} AS x_key",
         f"FOREACH (_ IN CASE WHEN x_key IS NOT NULL AND x_key <> coalesce(x_px, '') THEN [1] ELSE [] END "
         f"| SET {there} = {written(key, 'x_key')})",
     ]
-    removed = [f"x.{OWNED}", f"x.{MORE}"]
-    removed += [f"x.{kind}_{place}" for place in range(len(spec.rule.sources)) for kind in (SAYS, VALUE)]
-    body.append(f"REMOVE {', '.join(removed)}")
+    if removed := temporary(spec):
+        body.append(f"REMOVE {', '.join(removed)}")
     filtered = "" if spec.key_exists else f" WHERE {untagged(key, 'x')}"
     return f"MATCH (a)-[x:{name(spec.type)}]->(b){filtered}\n{dialect.subquery('a, x, b', body)}"
 
@@ -112,7 +124,7 @@ def _ends(graph: GraphSpec, spec: RelationshipSpec) -> Iterator[str]:
         "WHEN NOT (a_who IN ['shared', 'tenant'] AND b_who IN ['shared', 'tenant']) THEN 'nothing' "
         "WHEN size(entries) > 0 THEN 'tenant' ELSE 'several' END AS ends_says,"
     )
-    yield (
-        f"  CASE WHEN size(entries) > 1 THEN CASE WHEN x_e = 'tenant' AND x_ev IN entries THEN x_ev "
-        f"ELSE {most(scored, graph.key)} END ELSE entries[0] END AS ends_value"
-    )
+    majority = most(scored, graph.key)
+    if spec.key_exists:
+        majority = f"CASE WHEN x_e = 'tenant' AND x_ev IN entries THEN x_ev ELSE {majority} END"
+    yield f"  CASE WHEN size(entries) > 1 THEN {majority} ELSE entries[0] END AS ends_value"

@@ -21,15 +21,16 @@ BATCH = 5000
 
 def name(identifier: str) -> str:
     """Return a quoted name on one line: Cypher 5 reads \\uXXXX before anything else, a splitter at lines does not."""
-    return _one_line(quote(identifier))
+    return on_one_line(quote(identifier))
 
 
 def text(value: object) -> str:
     """Return a literal on one line."""
-    return _one_line(literal(value))
+    return on_one_line(literal(value))
 
 
-def _one_line(written: str) -> str:
+def on_one_line(written: str) -> str:
+    """Return Cypher of one line whose names and literals may hold line breaks, with these escaped."""
     return "".join(f"\\u{ord(c):04X}" if c in "\n\r\x85\u2028\u2029\x0b\x0c\x1c\x1d\x1e" else c for c in written)
 
 

@@ -15,15 +15,12 @@ from tenure.operations.text import short_name
 from tenure.planner.plan import Plan
 from tenure.render import cypher_nodes, cypher_relationships
 from tenure.render.cypher_terms import (
-    MORE,
-    OWNED,
-    SAYS,
     SEVERAL,
-    VALUE,
     VALUE_LABEL,
     Dialect,
     decoded,
     name,
+    on_one_line,
     text,
     untagged,
 )
@@ -111,7 +108,7 @@ class _File:
     def _indexes(self) -> Iterator[str]:
         for operation in self._of(IdentityIndex):
             for statement in operation.model_copy(update={"prefix": self.dialect.prefix}).statements():
-                yield self.dialect.schema(statement)
+                yield self.dialect.schema(on_one_line(statement))
         yield self._statement(
             self.dialect.schema(f"CREATE RANGE INDEX {VALUE_LABEL} IF NOT EXISTS FOR (v:{VALUE_LABEL}) ON (v.value)")
         )
@@ -183,7 +180,7 @@ class _File:
     def _constraints(self) -> Iterator[str]:
         for operation in self._of(NodeConstraint):
             for statement in operation.model_copy(update={"prefix": self.dialect.prefix}).statements():
-                yield self.dialect.schema(statement)
+                yield self.dialect.schema(on_one_line(statement))
 
     def _old_constraints(self) -> Iterator[str]:
         """Yield the guidance on the constraints that hold over all tenants: comments only."""
@@ -222,18 +219,17 @@ class _File:
         """Yield the statements that take away temporary properties and nodes."""
         yield self._statement(f"MATCH (v:{VALUE_LABEL})\n{self.dialect.subquery('v', ['DELETE v'])}")
         for node in self.graph.nodes:
-            names = [f"n.{kind}_{place}" for place in range(len(node.rule.sources)) for kind in (SAYS, VALUE)]
-            names += [f"n.{kind}" for kind in (SAYS, SEVERAL, MORE)]
-            yield self._removal(f"(n:{name(node.label)})", "n", names)
+            yield from self._removal(f"(n:{name(node.label)})", "n", cypher_nodes.temporary(node))
         for edge in self.graph.relationships:
-            names = [f"x.{kind}_{place}" for place in range(len(edge.rule.sources)) for kind in (SAYS, VALUE)]
-            names += [f"x.{kind}" for kind in (OWNED, MORE)]
-            yield self._removal(f"()-[x:{name(edge.type)}]->()", "x", names)
+            pattern = f"()-[x:{name(edge.type)}]->()"
+            yield from self._removal(pattern, "x", cypher_relationships.temporary(edge))
 
-    def _removal(self, pattern: str, item: str, names: list[str]) -> str:
+    def _removal(self, pattern: str, item: str, names: list[str]) -> Iterator[str]:
+        if not names:
+            return
         there = " OR ".join(f"{one} IS NOT NULL" for one in names)
         body = [f"REMOVE {', '.join(names)}"]
-        return self._statement(f"MATCH {pattern} WHERE {there}\n{self.dialect.subquery(item, body)}")
+        yield self._statement(f"MATCH {pattern} WHERE {there}\n{self.dialect.subquery(item, body)}")
 
     def _counts(self) -> Iterator[str]:
         for node in self.graph.nodes:
