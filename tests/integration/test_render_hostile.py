@@ -12,8 +12,9 @@ import pytest
 from neo4j import GraphDatabase
 from psycopg import sql
 from qdrant_client import QdrantClient, models
-from render_kit import MOMENTS, rendered, run_cypher, run_script, run_sql
+from render_kit import MOMENTS, run_cypher, run_script, run_sql
 
+from tenure.cli.main import run
 from tenure.demo.fingerprint import differences, fingerprint
 from tenure.demo.servers import EmbeddedNeo4j, EmbeddedPostgres, EmbeddedQdrant
 from tenure.playbook import Playbook, load_playbook
@@ -129,7 +130,7 @@ def test_hostile_names_round_trip(
 
     dsn, by_name = load("render_hostile_hand")
     directory = tmp_path / "files; 'x'"
-    rendered(by_name, directory)
+    assert run(["render", str(directory), "-f", str(tmp_path / "render_hostile_hand.yaml")]) == 0
     done = run_sql(postgres_server, dsn, directory)
     assert done.returncode == 0, done.stderr
     assert all(row["without a key"] == 0 for row in run_cypher(neo4j_server, directory))

@@ -16,11 +16,14 @@ import pytest
 
 from tenure.catalog import Catalog
 from tenure.catalog.neo4j import Label
+from tenure.cli.main import run
 from tenure.demo import example
 from tenure.errors import PlanError
 from tenure.planner import Plan, plan
 from tenure.playbook import Playbook, load_playbook
 from tenure.render import render
+from tenure.render.cypher_terms import name as quoted
+from tenure.render.cypher_terms import text as literal
 from tenure.render.text import (
     CYPHER_FILE,
     README_FILE,
@@ -209,3 +212,17 @@ def test_file_names_are_tame_and_apart() -> None:
     found = [file_name(*parts) for parts in names]
     assert len({name.casefold() for name in found}) == len(names)
     assert all(re.fullmatch(r"[a-z0-9_]{1,110}\.csv", name) for name in found)
+
+
+@pytest.mark.parametrize("written", ["a;\nb", "\\u000A;", "`;`\r\n", "ñ\u2028;", "'); DROP", "x\x0b;"])
+def test_cypher_names_stay_on_their_line(written: str) -> None:
+    """No name or literal ends a line, so that none can end a statement."""
+    for text in (quoted(written), literal(written)):
+        assert len(text.splitlines()) == 1
+        assert cypher_statements(f"RETURN {text};\nRETURN 2;") == [f"RETURN {text}", "RETURN 2"]
+
+
+def test_command_refuses_what_is_no_version(tmp_path: Path) -> None:
+    """A version that is none is wrong usage, before any store is asked."""
+    assert run(["render", str(tmp_path / "out"), "--neo4j-version", "latest"]) == 2
+    assert not (tmp_path / "out").exists()

@@ -208,7 +208,7 @@ class _File:
     def _several(self) -> Iterator[str]:
         for spec in self.graph.nodes:
             if spec.splits:
-                shown = f"n.{name(spec.identity)}" if spec.identity is not None else "elementId(n)"
+                shown = f"n.{name(spec.identity)}" if spec.identity is not None else "id(n)"
                 yield self._statement(
                     f"MATCH (n:{name(spec.label)}) WHERE size(n.{SEVERAL}) > 1\n"
                     f"RETURN {text(spec.label)} AS label, {shown} AS node, n.{SEVERAL} AS tenants\n"
