@@ -15,11 +15,14 @@ from tenure.catalog.postgres import Column, PostgresCatalog, Table
 from tenure.propose.attribution import Source
 from tenure.propose.evidence import Cell, Counted, Found, Link, Row, TableRows
 from tenure.propose.links import Target, comparable, keyable, kind, targets
+from tenure.propose.values import shape
 
 WHOLE = 5_000
 SAMPLE = 3_000
 REGISTRY = 100_000
 FETCHED = 20_000
+# A column without an index is searched by reading its table, where that takes about a second: 800 MB.
+SCANNED_PAGES = 100_000
 DEPTH = 6
 # Longer texts identify nothing; JSON is read up to this length too.
 LONG, LONG_JSON = 256, 4_000
@@ -111,14 +114,21 @@ class PostgresReader:
     def search(self, wanted: Mapping[Any, Sequence[str]]) -> dict[Any, tuple[Found, ...]]:
         """Return, for each set of distinct values, the columns in which at least half of them stand."""
         result: dict[Any, list[Found]] = {name: [] for name in wanted}
+        shapes = {name: {value: shape(value) for value in values} for name, values in wanted.items()}
         for target in targets(self.catalog, self.tables):
-            present = self._present(target, wanted)
-            for name, values in wanted.items():
+            # Values that look like none in the column are not looked for: most pairs fall out here.
+            alike = {
+                name: values
+                for name, values in wanted.items()
+                if sum(shapes[name][value] in target.shapes for value in values) * 2 >= len(values) > 0
                 # Within Postgres text is no number, whatever it looks like.
-                if name == (target.table, target.column) or (len(name) == 2 and target.kind == "number"):
-                    continue
+                and name != (target.table, target.column)
+                and not (len(name) == 2 and target.kind == "number")
+            }
+            present = self._present(target, alike) if alike else set()
+            for name, values in alike.items():
                 hits = sum(1 for value in values if value in present)
-                if values and hits * 2 >= len(values):
+                if hits * 2 >= len(values):
                     result[name].append(Found(target.table, target.column, hits, len(values), target.unique))
         return {
             name: tuple(sorted(f, key=lambda place: (-place.matched, not place.unique))) for name, f in result.items()
@@ -127,10 +137,11 @@ class PostgresReader:
     def _present(self, target: Target, wanted: Mapping[Any, Sequence[str]]) -> set[str]:
         rows = self.tables[target.table]
         known = {value for value in rows.values(target.column, sample_only=False) if value is not None}
-        if rows.whole or not target.indexed or self._late("searching values"):
-            return known
         table = self.catalog.table(target.table)
         assert table is not None
+        readable = target.indexed or table.pages <= SCANNED_PAGES
+        if rows.whole or not readable or self._late("searching values"):
+            return known
         asked = {value for values in wanted.values() for value in values} - known
         column = table.column(target.column)
         assert column is not None

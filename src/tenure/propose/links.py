@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from tenure.catalog.postgres import Column, PostgresCatalog, Table
 from tenure.propose.evidence import Found, Link, TableRows
 from tenure.propose.names import bookkeeping, likeness, marked, tokens
+from tenure.propose.values import shape
 
 # Which share of a column's distinct values must stand in another for that to look like a reference.
 INCLUSION = 0.9
 # So many distinct values are compared for a column; fewer than MIN say nothing without a name that agrees.
 COMPARED, MIN = 200, 3
+SHAPES = 500
 DISTINCT_SHARE = 0.5
 
 
@@ -138,6 +140,7 @@ class Target:
     kind: str
     indexed: bool
     unique: bool
+    shapes: frozenset[str]
 
 
 def targets(catalog: PostgresCatalog, tables: Mapping[str, TableRows]) -> Iterator[Target]:
@@ -151,8 +154,9 @@ def targets(catalog: PostgresCatalog, tables: Mapping[str, TableRows]) -> Iterat
             given = [value for value in rows.values(column.name) if value is not None]
             telling = bool(given) and len(set(given)) >= DISTINCT_SHARE * len(given) and kind(column) == "text"
             indexed = unique or table.has_index_on([column.name])
-            if (unique or telling) and (rows.whole or indexed):
-                yield Target(table.display, column.name, kind(column), indexed, unique)
+            if unique or telling:
+                shapes = frozenset(map(shape, given[:SHAPES]))
+                yield Target(table.display, column.name, kind(column), indexed, unique, shapes)
 
 
 def wanted_values(catalog: PostgresCatalog, tables: Mapping[str, TableRows]) -> dict[tuple[str, str], tuple[str, ...]]:

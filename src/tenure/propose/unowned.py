@@ -94,7 +94,7 @@ def _by_use(decided: Tables, table: Table) -> Verdict | None:
         if several:
             evidence_text += f"; {several} of {used} rows serve more than one tenant"
             return Verdict("shared", "looked up by rows of several tenants", "high", (evidence_text,))
-        if has_word(table.name, LOOKUP_WORDS) or not _owned_alone(decided, name):
+        if has_word(table.name, LOOKUP_WORDS):
             return Verdict("shared", "looked up by rows of several tenants", "medium", (evidence_text,))
     if rows is not None and users and has_word(table.name, LOOKUP_WORDS):
         return Verdict("shared", f"a lookup table of {_some(sorted(users))}", "medium")
@@ -127,19 +127,6 @@ def _tenants_of_rows(decided: Tables, name: str, link: Link) -> Iterator[tuple[i
         if numbers:
             said = {decided.attributor.tenant(link.parent, number) for number in numbers}
             yield place, said - {NOTHING, UNKNOWN, SEVERAL}
-
-
-def _owned_alone(decided: Tables, name: str) -> bool:
-    """Return whether most rows of a table are referred to at all: data that is owned rather than looked up."""
-    rows = decided.evidence.tables[name]
-    referred = set()
-    for link in decided.evidence.links:
-        if link.child == name and link.reverse and decided.attributor.decided(link.parent):
-            for number, row in enumerate(rows.rows):
-                values = decided.attributor.own_values(name, row, link)
-                if None not in values and decided.attributor.lookup(link.parent, link.ref_columns, values):
-                    referred.add(number)
-    return bool(rows.rows) and len(referred) >= 0.9 * len(rows.rows)
 
 
 def _follows(decided: Tables, table: Table, found: dict[str, Verdict]) -> Verdict | None:
