@@ -16,6 +16,8 @@ from tenure.release import Released, Request, release
 from tenure.release.items import read_requests
 
 NOBODYS = "UPDATE files SET project = NULL WHERE id IN (3, 7)"
+# The key would follow at once, which the foreign key forbids.
+QUIET = "SET session_replication_role = replica"
 # A comment hangs on a part, and a foreign key that the playbook does not name as a source leads to files too.
 DEEPER = """
 CREATE TABLE comments (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -106,7 +108,7 @@ def test_the_export_filled_in_brings_decisions_back(app: Application, tmp_path: 
         written = {each.object: each for each in export_items(session, tmp_path / "open")}
     assert {name: each.items for name, each in written.items()} == {"files": 2, "parts": 10, "comments": 10}
     with written["files"].path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+        rows = sorted(csv.DictReader(file), key=lambda row: row["id"])
     assert rows[0] == {
         "id": "3", "tenant": "", "bin": "unassigned", "reason": "no source has a value", "source 1": "",
     }  # fmt: skip
@@ -126,7 +128,7 @@ def test_the_export_filled_in_brings_decisions_back(app: Application, tmp_path: 
 def test_a_mapping_decides_before_the_run_and_after(app: Application, tmp_path: Path) -> None:
     """`inspect --export`, two columns of it as a mapping, and nothing is left open."""
     app.tables["files"] = {**app.tables["files"], "unassigned": "fail"}
-    assert of(app.inspect(), "TEN111").count == 2
+    assert of(app.inspect(), "TEN111", "files").count == 2
     with app.session() as session:
         exported = export_items(session, tmp_path / "open")
     with next(each.path for each in exported if each.object == "files").open(newline="") as file:
@@ -155,11 +157,11 @@ def test_rows_that_hang_on_each_other_without_a_source_between_them_go_together(
     )
     app.tables["notes"]["unassigned"] = "quarantine"
     app.apply()
-    app.sql("UPDATE files SET project = 'a' WHERE id = 3")
+    app.sql(QUIET, "UPDATE files SET project = 'a' WHERE id = 3")
     done = again(app)
     assert {f.object for f in done.findings} == {"files"}
     assert everywhere(app, 3) == {"__quarantine__"}
-    app.sql("UPDATE notes SET project = 'a' WHERE id IN (1, 2)")
+    app.sql(QUIET, "UPDATE notes SET project = 'a' WHERE id IN (1, 2)")
     done = again(app)
     assert not done.findings, done.findings
     assert everywhere(app, 3) == {"a"}
