@@ -18,7 +18,7 @@ from tenure.attribution.points import PointSpec, is_untagged
 from tenure.attribution.rows import raw, table_sql
 from tenure.operations.base import Operation
 from tenure.stores.qdrant import PointId
-from tenure.stores.qdrant_copy import Whole, alias_target
+from tenure.stores.qdrant_copy import Whole, alias_target, as_stored
 from tenure.values import Frozen, Store, TableName
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Rekeying(Operation):
         for point in page:
             several = rows.get(_known_by(self, point), [])
             if len(several) > 1:
-                self._divide(point, several, result)
+                self._divide(ctx, point, several, result)
                 continue
             tenant = point.payload.get(key.name)
             if is_untagged(key, tenant):
@@ -108,7 +108,7 @@ class Rekeying(Operation):
             return
         result.points.append((old, Whole(new, {**payload, self.spec.key.name: tenant}, vector)))
 
-    def _divide(self, point: Whole, rows: Sequence[Mapping[str, Any]], result: Wanted) -> None:
+    def _divide(self, ctx: Context, point: Whole, rows: Sequence[Mapping[str, Any]], result: Wanted) -> None:
         """Give each row behind one point id a point of its own: the one that the point agrees with keeps its vector."""
         key = self.spec.key.name
         matched = False
@@ -123,7 +123,7 @@ class Rekeying(Operation):
             if vector is None:
                 result.lost.append((point.id, f"the point of tenant {tenant} was overwritten: to be embedded again"))
             else:
-                self._add(result, point.id, tenant, content, vector)
+                self._add(result, point.id, tenant, content, as_stored(ctx.qdrant, self.collection, vector))
         if not matched:
             # Nobody's row says what the point says; it is kept, and belongs to nobody.
             self._add(result, point.id, self.spec.key.quarantine, point.payload, point.vector)

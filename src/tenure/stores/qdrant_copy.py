@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -74,6 +75,24 @@ def remove(store: QdrantStore, collection: str, ids: Sequence[PointId]) -> None:
     limit = store.bounds(collection).ids
     for start in range(0, len(ids), limit):
         store.update(collection, [{"delete": {"filter": {"must": [{"has_id": list(ids[start : start + limit])}]}}}])
+
+
+def as_stored(store: QdrantStore, collection: str, vector: Sequence[float]) -> Any:
+    """Return a vector from elsewhere as the collection would give it back: under the name of its only vector where that
+    has one, and of length 1 where it compares by cosine."""
+    params = store.collection(collection).config.params.vectors
+    named = dict(params) if isinstance(params, Mapping) else {}
+    if len(named) > 1:
+        raise StoreError(
+            store="qdrant",
+            problem=f"points of {collection} have several vectors ({', '.join(sorted(named))}), and a column holds one.",
+            remedy="Leave `vectors` out: overwritten points are then listed as to be embedded again.",
+        )
+    config: Any = next(iter(named.values())) if named else params
+    length = math.sqrt(sum(part * part for part in vector))
+    cosine = str(getattr(config.distance, "value", config.distance)) == "Cosine"
+    found = [part / length for part in vector] if cosine and length else list(vector)
+    return {next(iter(named)): found} if named else found
 
 
 def same(one: Whole, other: Whole, *, ignoring: Iterable[str] = ()) -> bool:
