@@ -14,6 +14,7 @@ from types import TracebackType
 from tenure.demo.servers.jars import neo4j_jars
 from tenure.demo.servers.process import GuardedProcess, free_port
 from tenure.errors import ServerDownloadError
+from tenure.stores.cypher import quote
 
 VERSIONS = ("5.26.30", "2026.09.0")
 DEFAULT_VERSION = VERSIONS[0]
@@ -160,8 +161,7 @@ class EmbeddedNeo4j:
             ).value()
             for kind, names in (("CONSTRAINT", constraints), ("INDEX", indexes)):
                 for name in names:
-                    quoted = str(name).replace("`", "``")
-                    session.run(f"DROP {kind} `{quoted}` IF EXISTS").consume()
+                    session.run(f"CYPHER 5 DROP {kind} {quote(str(name))} IF EXISTS").consume()
             session.run("MATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 10000 ROWS").consume()
 
     def __enter__(self) -> EmbeddedNeo4j:
