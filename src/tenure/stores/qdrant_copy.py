@@ -85,7 +85,7 @@ def as_stored(store: QdrantStore, collection: str, vector: Sequence[float]) -> A
     if len(named) > 1:
         raise StoreError(
             store="qdrant",
-            problem=f"points of {collection} have several vectors ({', '.join(sorted(named))}), and a column holds one.",
+            problem=f"points of {collection} have several vectors ({', '.join(sorted(named))}), a column has one.",
             remedy="Leave `vectors` out: overwritten points are then listed as to be embedded again.",
         )
     config: Any = next(iter(named.values())) if named else params
