@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tenure.attribution.build import row_rules
 from tenure.catalog import Catalog
 from tenure.operations.base import Operation
-from tenure.planner import constraints, graph, points, rows
+from tenure.planner import constraints, graph, points, row_security, rows
 from tenure.planner.classify import classification
 from tenure.planner.plan import Plan
 from tenure.playbook.models import Playbook
@@ -42,6 +42,7 @@ def plan(playbook: Playbook, catalog: Catalog) -> Plan:
         yield from points.constrain(vectors)
         yield from graph.cutover(nodes)
         yield from points.cutover(vectors)
+        yield from row_security.cutover(playbook, postgres, built, findings)
         yield from constraints.contract(playbook, postgres, built, findings)
         yield from graph.contract(nodes)
         yield from points.contract(vectors)

@@ -144,7 +144,7 @@ class Neo4jStore:
 
         def attempt() -> list[dict[str, Any]]:
             with self._session(neo4j.READ_ACCESS) as session, session.begin_transaction() as transaction:
-                return transaction.run(self._text(query), parameters).data()
+                return [_plain(record) for record in transaction.run(self._text(query), parameters)]
 
         return self._retried(attempt)
 
@@ -159,7 +159,7 @@ class Neo4jStore:
                 session.begin_transaction() as transaction,
             ):
                 for record in transaction.run(self._text(query), parameters):
-                    yield record.data()
+                    yield _plain(record)
         except (Neo4jError, DriverError) as error:
             raise self._translated(error) from error
 
@@ -175,7 +175,7 @@ class Neo4jStore:
         def attempt() -> Written:
             with self._session(neo4j.WRITE_ACCESS) as session, session.begin_transaction() as transaction:
                 result = transaction.run(self._text(query), parameters)
-                records = result.data()
+                records = [_plain(record) for record in result]
                 counters = result.consume().counters
                 transaction.commit()
             return Written(records, {name: value for name, value in vars(counters).items() if isinstance(value, int)})
@@ -256,6 +256,12 @@ class Neo4jStore:
         ):
             return StoreUnreachableError(store="neo4j", address=self.address, problem=text)
         return StoreError(store="neo4j", problem=text, remedy=f"({code})" if code else "")
+
+
+def _plain(record: neo4j.Record) -> dict[str, Any]:
+    """Return a record as it is. `Record.data()` copies every value on the way, a third of the cost of reading a page;
+    tenure's queries return plain values and maps only."""
+    return dict(record.items())  # type: ignore[no-untyped-call]
 
 
 def _passes(error: Neo4jError | DriverError) -> bool:
