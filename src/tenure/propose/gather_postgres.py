@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -77,17 +78,17 @@ class PostgresReader:
 
     def follow(self, links: Sequence[Link]) -> None:
         """Fetch the rows that sampled rows lead to along *links*, and the rows that those lead to, and so on."""
-        frontier = {name: rows.rows for name, rows in self.tables.items()}
-        for _ in range(DEPTH):
-            added: dict[str, tuple[Row, ...]] = {}
+        frontier: Mapping[str, Sequence[Row]] = {name: rows.rows for name, rows in self.tables.items()}
+        for depth in range(DEPTH):
+            added: defaultdict[str, list[Row]] = defaultdict(list)
             for link in links:
                 # Backwards only one step is looked: what refers to a sampled row, not what refers to that.
-                rows = self.tables[link.child].rows if link.reverse and not added else frontier.get(link.child, ())
-                for row in self._follow(link, rows):
-                    added[link.parent] = (*added.get(link.parent, ()), row)
-            if not added or self._late("following links"):
+                if (link.reverse and depth) or link.child not in frontier or self._late("following links"):
+                    continue
+                added[link.parent].extend(self._follow(link, frontier[link.child]))
+            frontier = {name: rows for name, rows in added.items() if rows}
+            if not frontier:
                 return
-            frontier = added
 
     def _follow(self, link: Link, rows: Iterable[Row]) -> list[Row]:
         child, parent = self.tables[link.child], self.tables[link.parent]
@@ -187,6 +188,8 @@ class PostgresReader:
         first = self._run(table, sql.SQL(""), WHOLE + 1)
         if self.tables[table.display].problem:
             return self.tables[table.display]
+        if table.row_security_active:
+            self.notes.append(f"{table.display}: policies bind the role that looked, which may not see every row")
         if len(first) <= WHOLE:
             return TableRows(columns, tuple(first), len(first), True, len(first))
         pages = table.pages or sum(t.pages for t in self.catalog.tables if t.partition_of == table.display)

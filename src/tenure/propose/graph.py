@@ -4,34 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from tenure.catalog.neo4j import Label, Neo4jCatalog, RelationshipType
+from tenure.catalog.neo4j import Label, Neo4jCatalog
 from tenure.propose.attribution import Attributor
 from tenure.propose.evidence import Evidence, Found, Node
 from tenure.propose.names import ACCOUNT_WORDS, STALE_WORDS, bookkeeping, has_word, tokens
-from tenure.propose.proposal import Confidence, Entry
-from tenure.propose.values import NOTHING, SEVERAL, UNKNOWN
+from tenure.propose.proposal import Entry
+from tenure.propose.relationships import ENOUGH, GOOD, NO_TENANT, LabelRule, relationship_entry
+from tenure.propose.values import NOTHING, SEVERAL
 
-ENOUGH, GOOD = 0.5, 0.9
 ROUNDS = 6
-NO_TENANT = (NOTHING, UNKNOWN, SEVERAL)
-
-
-@dataclass
-class _Rule:
-    """What a label comes to so far."""
-
-    identity: str = ""
-    sources: list[dict[str, Any]] = field(default_factory=list)
-    row: Found | None = None
-    row_property: str = ""
-    property: str = ""
-    types: tuple[str, ...] = ()
-    split: bool = False
-    comments: list[str] = field(default_factory=list)
-    confidence: Confidence = "medium"
 
 
 class Graph:
@@ -40,7 +23,7 @@ class Graph:
     def __init__(self, catalog: Neo4jCatalog, evidence: Evidence, attributor: Attributor) -> None:
         """Take the decided tables with the samples."""
         self.catalog, self.evidence, self.attributor = catalog, evidence, attributor
-        self.rules: dict[str, _Rule] = {}
+        self.rules: dict[str, LabelRule] = {}
         self._by_identity: dict[str, dict[str, Node]] = {}
 
     def entries(self) -> Iterator[Entry]:
@@ -54,7 +37,7 @@ class Graph:
         shared = {label.name for label in labels if self._shared_by_row(label) is not None}
         for kind in self.catalog.relationship_types:
             if kind.count:
-                yield self._relationship(kind, shared)
+                yield relationship_entry(kind, self.evidence, self.rules, self.attributor.tenants, shared)
 
     def _decide(self, labels: list[Label]) -> None:
         """Decide labels by their own unique rows, then by neighbours, then by rows that only share a name.
@@ -76,9 +59,9 @@ class Graph:
                 return
             self.rules.update(found)
 
-    def _by_itself(self, label: Label) -> _Rule:
+    def _by_itself(self, label: Label) -> LabelRule:
         """A rule from the label's own properties: one that names the tenant, or one that identifies a row."""
-        rule = _Rule(identity=self._identity(label))
+        rule = LabelRule(identity=self._identity(label))
         sample = self.evidence.nodes[label.name]
         for prop in label.properties:
             said = Counter(self.attributor.tenants.answer(n.properties.get(prop.name)) for n in sample.nodes)
@@ -146,9 +129,9 @@ class Graph:
                 return name
         return ""
 
-    def _by_neighbours(self, label: Label) -> _Rule:
+    def _by_neighbours(self, label: Label) -> LabelRule:
         """A rule from the nodes at the other ends of relationships, as few types as suffice."""
-        rule = _Rule(identity=self._identity(label))
+        rule = LabelRule(identity=self._identity(label))
         nodes = self.evidence.nodes[label.name].nodes
         if not rule.identity or not nodes:
             return rule
@@ -279,51 +262,6 @@ class Graph:
         if kinds:
             hints.append(f"candidates: {{neighbours: [...]}} of {', '.join(kinds)}")
         return Entry("neo4j.nodes", label.name, {"tenant": "?"}, tuple(hints), None)
-
-    def _relationship(self, kind: RelationshipType, shared: set[str]) -> Entry:
-        sample = self.evidence.relationships[kind.name]
-        ends = [(end.start, end.end) for end in kind.ends]
-        said = Counter(self.attributor.tenants.answer(p.get(self.evidence.key)) for p in sample.properties)
-        hits = sum(n for tenant, n in said.items() if tenant not in NO_TENANT)
-        body: dict[str, Any]
-        comments = [f"between {', '.join(f'{a} and {b}' for a, b in ends)}"]
-        if all(a not in self.rules and b not in self.rules for a, b in ends):
-            if all(a in shared and b in shared for a, b in ends):
-                return Entry(
-                    "neo4j.relationships", kind.name, {"shared": "both ends are shared"}, tuple(comments), "medium"
-                )
-            comments.append("neither end has a tenant yet")
-            return Entry("neo4j.relationships", kind.name, {"tenant": "?"}, tuple(comments), None)
-        if hits and hits >= ENOUGH * len(sample.properties):
-            first = {"property": self.evidence.key}
-            body = {"tenant": first if hits == len(sample.properties) else {"first": [first, "ends"]}}
-        else:
-            body = {"tenant": "ends"}
-        references = {}
-        for name in sample.lists:
-            label = self._label_of(kind.name, name)
-            if label is not None:
-                references[name] = f"{label[0]}.{label[1]}"
-                comments.append(f"`{name}` lists {label[0]}: {label[2]} of {label[3]} entries")
-        if references:
-            body["references"] = references
-        return Entry("neo4j.relationships", kind.name, body, tuple(comments), "high")
-
-    def _label_of(self, kind: str, name: str) -> tuple[str, str, int, int] | None:
-        """Return the label and identity that the entries of a list property name, through their common table."""
-        entries = self.evidence.relationships[kind].lists[name]
-        for label, rule in self.rules.items():
-            if not rule.identity or not entries:
-                continue
-            known = {n.properties.get(rule.identity) for n in self.evidence.nodes[label].nodes}
-            hits = sum(1 for entry in entries if entry in known)
-            if rule.row is not None and rule.row_property == rule.identity and hits < GOOD * len(entries):
-                for found in self.evidence.found.get(("neo4j", kind, name), ()):
-                    if (found.table, found.column) == (rule.row.table, rule.row.column):
-                        return label, rule.identity, found.matched, found.distinct
-            if hits >= GOOD * len(entries):
-                return label, rule.identity, hits, len(entries)
-        return None
 
 
 def _numeric(evidence: Evidence, prop: str, label: str | None = None) -> bool:
