@@ -63,8 +63,8 @@ def _of_column(
         return
     named = column.name == evidence.key or tenant_named(column.name, _name(registry.table), evidence.key)
     if not values:
-        if not referring and (column.name in known or column.name == evidence.key):
-            yield _column(column.name, OWN + 0, declared=False)
+        if not rows.sampled and not referring and (column.name in known or column.name == evidence.key):
+            yield _column(column.name, OWN, declared=False)
         return
     if _holds(values, tenants, named or column.name in known, number=column.integer_like):
         yield _column(column.name, KEY if column.name == evidence.key else OWN, declared=False)
