@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import struct
+import threading
 import uuid
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from tenure.backup.manifest import Entry, Manifest
 from tenure.backup.restore import refuse_differences
 from tenure.backup.work import Work
 from tenure.demo.servers import EmbeddedQdrant
-from tenure.errors import RestoreTargetError
+from tenure.errors import RestoreTargetError, StoreError
 from tenure.stores.qdrant import QdrantStore
 
 PAYLOADS: list[dict[str, Any]] = [
@@ -159,3 +161,76 @@ def test_an_export_brings_everything_back(qdrant_url: str, tmp_path: Path) -> No
         "collection empty": 0,
         "aliases": 2,
     }
+
+
+def test_a_local_directory_is_exported(tmp_path: Path) -> None:
+    local, target = tmp_path / "local", tmp_path / "backup"
+    client = QdrantClient(path=str(local))
+    fill(client, local=True)
+    client.close()
+    client = QdrantClient(path=str(local))
+    before = state(client)
+    client.close()
+    with QdrantStore(str(local)) as store:
+        with pytest.raises(StoreError, match="no snapshots"):
+            back_up(store, str(local), target, "snapshot")
+        manifest = back_up(store, str(local), target, "auto")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with QdrantStore(str(empty)) as store:
+        qdrant_restore.refuse_unfit(store, manifest)
+        qdrant_restore.restore(store, manifest, Work(target), url=str(empty))
+        refuse_differences({"qdrant": qdrant_restore.found(store, manifest, Work(target))})
+        after = state(store.client)
+    assert after["(aliases)"] == before["(aliases)"]
+    for name in ("fragmentos ñ", "named", "empty"):
+        # It keeps the doubles that it was given; a vector of Qdrant has 32 bits a number.
+        assert single(after[name][0]) == single(before[name][0])
+
+
+def single(value: Any) -> Any:
+    """The numbers of vectors with 32 bits."""
+    if isinstance(value, float) and abs(value) < 1e30:
+        return struct.unpack("f", struct.pack("f", value))[0]
+    if isinstance(value, dict):
+        return {name: single(part) for name, part in value.items()}
+    return [single(part) for part in value] if isinstance(value, list) else value
+
+
+@pytest.mark.qdrant_server
+def test_a_snapshot_brings_everything_back(qdrant_url: str, tmp_path: Path) -> None:
+    manifest = round_trip(qdrant_url, tmp_path, "auto")
+    assert {entry.method for entry in manifest.entries if entry.object != "aliases"} == {"snapshot"}
+    assert "named (ids and payloads)" in manifest.fingerprints("qdrant")
+    with QdrantStore(qdrant_url) as store:
+        # What it made on the server it took off again.
+        assert store.client.list_snapshots("named") == []
+
+
+@pytest.mark.qdrant_server
+def test_a_snapshot_taken_while_points_are_written_claims_no_fingerprint(qdrant_url: str, tmp_path: Path) -> None:
+    with QdrantStore(qdrant_url) as store:
+        fill(store.client)
+        stop = threading.Event()
+
+        def write() -> None:
+            number = 10_000
+            while not stop.is_set():
+                number += 1
+                store.client.upsert("empty", [models.PointStruct(id=number, vector=[1.0] * 12)], wait=True)
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            manifest = back_up(store, qdrant_url, tmp_path, "snapshot")
+        finally:
+            stop.set()
+            writer.join()
+        entry = manifest.entry("qdrant", "collection empty")
+        assert entry is not None
+        assert entry.fingerprints == {}
+        assert entry.detail["points_before"] < entry.detail["points_after"]
+        _Server(qdrant_url).wipe()
+        qdrant_restore.restore(store, manifest, Work(tmp_path), url=qdrant_url)
+        refuse_differences({"qdrant": qdrant_restore.found(store, manifest, Work(tmp_path))})
+        assert entry.detail["points_before"] <= store.count("empty") <= entry.detail["points_after"]

@@ -9,7 +9,7 @@ import shutil
 import signal
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -48,7 +48,7 @@ def world(
     neo4j_url: str,
     qdrant_server: EmbeddedQdrant,
     qdrant_url: str,
-) -> Iterator[World]:
+) -> World:
     """Three stores with something in each."""
     database = psycopg.conninfo.conninfo_to_dict(postgres_dsn)["dbname"]
     world = World(tmp_path, postgres_server, str(database), neo4j_server, qdrant_server)

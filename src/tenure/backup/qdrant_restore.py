@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tenure.backup.files import lines
 from tenure.backup.manifest import Entry, Manifest
-from tenure.backup.qdrant import ALIASES, PAYLOADS, alias_fingerprints, file_stem, page_size, sums
+from tenure.backup.qdrant import ALIASES, PAYLOADS, alias_fingerprints, file_stem, page_size, points, sums
 from tenure.backup.qdrant_snapshots import Snapshots
-from tenure.backup.qdrant_values import decode
+from tenure.backup.qdrant_values import decode, near
 from tenure.backup.work import Work
 from tenure.errors import RestoreTargetError
 
@@ -63,6 +64,9 @@ def restore(
         else:
             _import(store, entry, work, scratch=scratch)
     _restore_aliases(store, work.directory, left_out)
+    if store.local:
+        # Local mode shows other vectors to whoever wrote them than to who reads its files: those are to be compared.
+        store.close()
     return left_out
 
 
@@ -80,7 +84,10 @@ def found(
         name = entry.detail["name"]
         expected |= entry.fingerprints
         if entry.fingerprints:
-            present |= sums(store, name, work, vectors=name + PAYLOADS not in entry.fingerprints).result()
+            result = sums(store, name, work, vectors=name + PAYLOADS not in entry.fingerprints).result()
+            if result != entry.fingerprints and entry.method == "export" and _near(store, entry, work):
+                result = entry.fingerprints
+            present |= result
     listed = store.call("aliases", lambda client: client.get_aliases()).aliases
     wanted = set(collections(manifest)) - aside
     aliases = {alias.alias_name: alias.collection_name for alias in listed if alias.collection_name in wanted}
@@ -88,11 +95,21 @@ def found(
     return expected | alias_fingerprints(written), present | alias_fingerprints(aliases)
 
 
+def _near(store: QdrantStore, entry: Entry, work: Work) -> bool:
+    """Return whether a collection differs from its export only in the last bits of its cosine vectors."""
+    vectors = _description(work.directory, entry.detail["name"])["config"]["params"].get("vectors") or {}
+    named = {"": vectors} if "size" in vectors else vectors
+    cosine = {name for name, parameters in named.items() if parameters["distance"] == "Cosine"}
+    there = points(store, entry.detail["name"])
+    pairs = zip_longest(lines(work.directory, entry.files[1].path), there, fillvalue={"i": None})
+    return all(near(one, other, cosine) for one, other in pairs)
+
+
 def _import(store: QdrantStore, entry: Entry, work: Work, *, scratch: bool) -> None:
     from qdrant_client import models
 
     name, operation = entry.detail["name"], f"restore qdrant {entry.object}"
-    description = json.loads((work.directory / "qdrant" / f"{file_stem(name)}.json").read_text())
+    description = _description(work.directory, name)
     work.reporter.start(operation, f"Qdrant: restore {name}", entry.items)
     work.reporter.advance(operation, 0)
     strict = _create(store, name, description["config"], scratch=scratch)
@@ -109,9 +126,9 @@ def _import(store: QdrantStore, entry: Entry, work: Work, *, scratch: bool) -> N
         if not batch:
             return
         work.check()
-        points = list(batch)
-        store.call(name, lambda client: client.upsert(name, points, wait=True, shard_key_selector=batch_key))
-        work.reporter.advance(operation, len(points))
+        sent = list(batch)
+        store.call(name, lambda client: client.upsert(name, sent, wait=True, shard_key_selector=batch_key))
+        work.reporter.advance(operation, len(sent))
         batch.clear()
 
     for point in lines(work.directory, entry.files[1].path):
@@ -175,6 +192,11 @@ def _restore_aliases(store: QdrantStore, directory: Path, left_out: list[str]) -
     ]
     if actions:
         store.call("aliases", lambda client: client.update_collection_aliases(actions))
+
+
+def _description(directory: Path, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((directory / "qdrant" / f"{file_stem(name)}.json").read_text())
+    return found
 
 
 def _aliases(directory: Path) -> dict[str, str]:

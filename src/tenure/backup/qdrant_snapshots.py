@@ -85,6 +85,9 @@ class Snapshots:
                 f"{self._path(collection)}/upload", params=parameters, files={"snapshot": (path.name, file)}
             )
             self._checked(reply)
+        # The server keeps what was sent to it among the collection's snapshots.
+        with contextlib.suppress(StoreError):
+            self._send("DELETE", f"{self._path(collection)}/{quote(path.name, safe='')}", params={"wait": "true"})
 
     def _path(self, collection: str) -> str:
         return f"/collections/{quote(collection, safe='')}/snapshots"

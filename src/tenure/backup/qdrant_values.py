@@ -5,12 +5,17 @@ from __future__ import annotations
 import base64
 import sys
 from array import array
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from tenure.backup.fingerprint import item_hash
 
 if TYPE_CHECKING:
     from qdrant_client import models
+
+
+# Of numbers between -1 and 1 with 24 bits each, after a division.
+_LAST_BITS = 4e-7
 
 
 def encode(record: Any) -> dict[str, Any]:
@@ -39,6 +44,32 @@ def full_hash(point: dict[str, Any]) -> bytes:
 def payload_hash(point: dict[str, Any]) -> bytes:
     """Return the hash of a point's id and payload."""
     return item_hash([point["i"], point["p"]])
+
+
+def near(one: dict[str, Any], other: dict[str, Any], cosine: Collection[str]) -> bool:
+    """Return whether two points are equal but for the last bits of the vectors named in *cosine* (the unnamed is "").
+
+    Cosine vectors are brought to length 1 when they are written; not every engine leaves one alone that has it already.
+    """
+    if {**one, "v": 0} != {**other, "v": 0}:
+        return False
+    first, second = _parts(one), _parts(other)
+    return first.keys() == second.keys() and all(
+        part == second[name] or (name in cosine and _close(part, second[name])) for name, part in first.items()
+    )
+
+
+def _parts(point: dict[str, Any]) -> dict[str, Any]:
+    value: dict[str, Any] = point.get("v", {"named": {}})
+    named: dict[str, Any] = value.get("named", {"": value})
+    return named
+
+
+def _close(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    if {**one, "f32": 0} != {**other, "f32": 0}:
+        return False
+    pairs = zip(_numbers("f", one["f32"]), _numbers("f", other["f32"]), strict=False)
+    return len(one["f32"]) == len(other["f32"]) and all(abs(a - b) <= _LAST_BITS for a, b in pairs)
 
 
 def _vector(value: Any) -> dict[str, Any]:
