@@ -16,6 +16,7 @@ from tenure.catalog.merge import merged
 from tenure.errors import PlanError, PreflightError
 from tenure.ledger import Ledger
 from tenure.planner import Plan, plan
+from tenure.planner.points import with_replaced
 from tenure.playbook import Playbook, load_playbook
 from tenure.runner.context import Context, Limits, Reporter, SilentReporter, StopSignal
 from tenure.stores.postgres import PostgresStore
@@ -125,7 +126,10 @@ class Session:
         """Return the catalog that plans are made from: as it was before the first run, plus what is new."""
         live = self.catalog()
         kept = self.ledger.baseline("catalog", "") if self.ledger.installed() else None
-        return merged(Catalog.model_validate(kept), live) if kept is not None else live
+        if kept is None:
+            return live
+        before = Catalog.model_validate(kept)
+        return with_replaced(merged(before, live), before, self.key.name)
 
     def plan(self) -> Plan:
         """Return the plan: the one that the ledger has while the playbook is the same, else a new one."""

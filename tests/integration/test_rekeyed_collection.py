@@ -43,6 +43,7 @@ class Fragments:
 
     def __init__(self, directory: Path, dsn: str, url: str) -> None:
         self.directory, self.dsn, self.url = directory, dsn, url
+        self.more: dict[str, Any] = {}
         self.client = QdrantClient(url=url, check_compatibility=False)
         self.sql(SCHEMA)
         rows = [(n, t) for t in ("acme", "beta") for n in range(20)] + [(20 + n, "acme") for n in range(5)]
@@ -105,6 +106,7 @@ class Fragments:
                     "alias": ALIAS,
                 }
             },
+            **self.more,
         }
         path.write_text(json.dumps(body))
         return Session(load_playbook(path))
@@ -254,6 +256,11 @@ def test_contract_drops_it_and_everything_goes_on(fragments: Fragments) -> None:
     assert red(fragments.apply(Phase.CONTRACT)) == []
     with fragments.session() as session:
         assert [f.id for f in session.rollback_plan().blocking] == ["TEN122"]
+    fragments.more = {"limits": {"batch_ms": 250}}
+    with fragments.session() as session:
+        assert session.plan().errors == (), "a playbook that changed since still finds the rules of the copy"
+    assert red(fragments.apply(Phase.CONTRACT)) == []
+    assert {c.name for c in fragments.client.get_collections().collections} == {NEW}
     # An old writer makes it again, as clients do that create what is missing.
     fragments.client.create_collection(OLD, vectors_config=models.VectorParams(size=2, distance=models.Distance.COSINE))
     report = fragments.verify()

@@ -7,7 +7,7 @@ from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tenure.catalog.neo4j import Entity
-from tenure.errors import OperationFailedError, RefusedError
+from tenure.errors import GraphConstraintError, OperationFailedError, RefusedError
 from tenure.operations.base import Operation
 from tenure.operations.graph_schema import drop_constraint, drop_index, find_constraint, find_index
 from tenure.operations.text import short_name
@@ -114,7 +114,11 @@ class DropConstraint(Operation):
         drop_index(ctx.neo4j, self.index_name)
         before = next((b for item, b, _ in ctx.ledger.journal_entries(self.id) if "constraint" in item), self.create)
         if before:
-            ctx.neo4j.schema(before)
+            try:
+                ctx.neo4j.schema(before)
+            except GraphConstraintError:
+                ctx.neo4j.schema(self._create_index())
+                raise
         return Outcome(planned=1, changed=int(bool(before)))
 
     @property
