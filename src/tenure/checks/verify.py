@@ -13,6 +13,7 @@ from tenure.checks.inspect import found_by, ordered
 from tenure.checks.item_keys import graph_keys, point_keys
 from tenure.checks.item_uniqueness import ItemUniqueness
 from tenure.checks.matrix import matrix
+from tenure.checks.probes import Probes
 from tenure.checks.references import References
 from tenure.checks.replaced import Replaced
 from tenure.checks.row_keys import row_keys
@@ -34,6 +35,7 @@ CHECKS: tuple[Check, ...] = (
     ItemUniqueness(),
     Writers(),
     Replaced(),
+    Probes(),
 )
 
 
