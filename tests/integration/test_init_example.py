@@ -8,13 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
-from neo4j import GraphDatabase
-from qdrant_client import models
 
 from tenure.demo.example import directory, load_all
-from tenure.demo.example.vectors import connect
 from tenure.demo.servers import EmbeddedNeo4j, EmbeddedPostgres, EmbeddedQdrant
 from tenure.playbook import Playbook, load_playbook
 from tenure.propose.run import Request, Result, initialise
@@ -179,49 +175,3 @@ def test_running_it_again_changes_nothing(proposed: Proposed) -> None:
     before = path.read_bytes()
     assert not initialise(Request(path, addresses=addresses)).written
     assert path.read_bytes() == before
-
-
-HOSTILE = """
-CREATE TABLE projects (id text PRIMARY KEY);
-CREATE TABLE "it's; {x}" ("the ""id""" text PRIMARY KEY, project_id text NOT NULL REFERENCES projects);
-INSERT INTO projects VALUES ('a`b'), ('c; d'), ('${e}');
-INSERT INTO "it's; {x}" SELECT 'row `' || n || '` \\u0060', (ARRAY['a`b', 'c; d', '${e}'])[n % 3 + 1]
-    FROM generate_series(1, 12) AS n;
-"""
-HOSTILE_GRAPH = """
-UNWIND range(1, 12) AS n CREATE (r:`ro``w; MATCH (x) {DETACH}` {`the "id"`: 'row `' + n + '` ' + $backslash + 'u0060'})
-MERGE (t:`null` {`- name`: 'tag ' + (n % 4)}) CREATE (r)-[:`HAS {a}: b #`]->(t) CREATE (r)-[:PLAIN]->(:Bare)
-"""
-
-
-def test_hostile_names_in_all_stores(
-    postgres_dsn: str, neo4j_url: str, qdrant_url: str, tmp_path: Path
-) -> None:
-    """Last in this module: it empties the graph and the collections."""
-    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
-        connection.execute(HOSTILE.encode())
-    with GraphDatabase.driver(neo4j_url) as driver:
-        driver.execute_query("CYPHER 5 " + HOSTILE_GRAPH, backslash="\\")
-    client = connect(qdrant_url)
-    odd = "a b; {c}"
-    client.create_collection(odd, vectors_config=models.VectorParams(size=2, distance=models.Distance.COSINE))
-    points = [
-        models.PointStruct(id=n, vector=[1, n], payload={"ref 'x'": f"row `{n}` \\u0060", "it's": n}) for n in range(1, 13)
-    ]
-    client.upsert(odd, points, wait=True)
-    client.close()
-    addresses = {"postgres": postgres_dsn, "neo4j": neo4j_url, "qdrant": qdrant_url}
-    initialise(Request(tmp_path / "tenure.yaml", addresses=addresses))
-    environment = {f"TENURE_{store.upper()}": url for store, url in addresses.items()}
-    playbook = load_playbook(tmp_path / "tenure.yaml", environment)
-    assert playbook.neo4j is not None
-    assert playbook.qdrant is not None
-    row = "it's; {x}.the \"id\""
-    label = "ro`w; MATCH (x) {DETACH}"
-    assert playbook.neo4j.nodes[label].sources[0].model_dump(exclude_none=True) == {"postgres": row}
-    assert playbook.neo4j.nodes["null"].several == "split"
-    assert playbook.neo4j.nodes["Bare"].kind == "question"  # nothing identifies these nodes
-    assert set(playbook.neo4j.relationships) == {"HAS {a}: b #", "PLAIN"}
-    assert playbook.qdrant[odd].sources[0].model_dump(exclude_none=True) == {"payload": "ref 'x'", "postgres": row}
-    with Session(playbook) as session:
-        assert {finding.object for finding in session.plan().errors} == {"Bare"}
