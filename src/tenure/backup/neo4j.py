@@ -167,14 +167,15 @@ class Export:
         sums, ids = Sums(), Sums()
         with self._counted(name) as step, self._numbers.file(name) as number:
             for identity, node in self._graph.nodes(label):
-                digest = item_hash(node)
+                text = compact(node)
+                digest = item_hash(text)
                 assigned = number(identity, digest)
                 if assigned is None:
                     continue  # its labels changed meanwhile, and another file has it already
                 sums.add(":".join(node["l"]) or NO_LABEL, digest)
                 ids.add("", hashlib.blake2b(str(identity).encode() + digest, digest_size=16).digest())
                 if written is not None:
-                    written.line(compact({"n": assigned, **node}))
+                    written.line(f'{{"n":{assigned},{text[1:]}')
                 step()
         return sums, ids.result().get("", "")
 
@@ -182,7 +183,7 @@ class Export:
         """Return whether the nodes of a file that is done are still the same, ids included."""
         sums = Sums()
         for identity, node in self._graph.nodes(label):
-            sums.add("", hashlib.blake2b(str(identity).encode() + item_hash(node), digest_size=16).digest())
+            sums.add("", hashlib.blake2b(str(identity).encode() + item_hash(compact(node)), digest_size=16).digest())
             self._work.check()
         return sums.result().get("", "") == ids and self._numbers.has(name)
 
@@ -196,10 +197,11 @@ class Export:
                 if first is None or second is None:
                     skipped += 1
                     continue
+                text = compact(relationship)
                 # Its ends count by what they hold, so that one hung up elsewhere is noticed.
-                sums.add(f"[{kind}]", item_hash([relationship, first.hash.hex(), second.hash.hex()]))
+                sums.add(f"[{kind}]", item_hash(f"{text}{first.hash.hex()}{second.hash.hex()}"))
                 if written is not None:
-                    written.line(compact({"a": first.number, "b": second.number, **relationship}))
+                    written.line(f'{{"a":{first.number},"b":{second.number},{text[1:]}')
         return sums, skipped
 
     @contextmanager
@@ -277,7 +279,9 @@ def back_up(store: Neo4jStore, work: Work, manifest: Manifest, save: Save) -> No
 def schema_fingerprints(schema: dict[str, list[dict[str, Any]]]) -> dict[str, str]:
     """Return a fingerprint of each constraint and index; token lookup indexes, which every database has, aside."""
     rows = [row for group in ("constraints", "indexes") for row in schema[group] if row["type"] != "LOOKUP"]
-    return {f"schema {row['name']}": f"1:{item_hash([row['type'], row['createStatement']]).hex()}" for row in rows}
+    return {
+        f"schema {row['name']}": f"1:{item_hash(compact([row['type'], row['createStatement']])).hex()}" for row in rows
+    }
 
 
 def _entry(

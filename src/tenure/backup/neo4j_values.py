@@ -31,15 +31,15 @@ _FLOATS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 def encode(value: Any) -> Any:
     """Return a value that the driver gave as JSON data. Errors: TypeError for what no property can hold."""
-    from neo4j import time
-    from neo4j.spatial import Point
-
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else {"float": repr(value)}
     if isinstance(value, list):
         return [encode(item) for item in value]
+    from neo4j import time
+    from neo4j.spatial import Point
+
     if isinstance(value, bytes | bytearray):
         return {"bytes": base64.b64encode(value).decode()}
     if isinstance(value, Point):
@@ -147,6 +147,8 @@ def split(pairs: list[list[Any]]) -> tuple[dict[str, Any], dict[str, list[Any]]]
 
 def _written(value: Any) -> list[Any] | None:
     """Return type and text of a temporal value that an older server gave as the driver's own, else None."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return None
     if isinstance(value, list):
         items = [_written(item) for item in value]
         if items and all(item is not None for item in items):

@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from tenure.backup.fingerprint import item_hash
+from tenure.backup.fingerprint import compact, item_hash
 
 if TYPE_CHECKING:
     from qdrant_client import models
@@ -38,12 +38,12 @@ def decode(point: dict[str, Any]) -> models.PointStruct:
 
 def full_hash(point: dict[str, Any]) -> bytes:
     """Return the hash of all that a point is."""
-    return item_hash(point)
+    return item_hash(compact(point))
 
 
 def payload_hash(point: dict[str, Any]) -> bytes:
     """Return the hash of a point's id and payload."""
-    return item_hash([point["i"], point["p"]])
+    return item_hash(compact([point["i"], point["p"]]))
 
 
 def near(one: dict[str, Any], other: dict[str, Any], cosine: Collection[str]) -> bool:

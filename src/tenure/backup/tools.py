@@ -30,14 +30,14 @@ class Tool(NamedTuple):
     major: int
 
 
-def find_tool(name: str, major: int, *, exact: bool = False) -> Tool:
+def find_tool(name: str, major: int) -> Tool:
     """Return program *name* (`pg_dump`, `pg_restore`) for a server of version *major*: of the same version if there is
-    one, else, unless *exact*, of the next newer one, since programs know older servers.
+    one, else of the next newer one, since programs know older servers.
 
     Errors: BackupToolError, which says how to get it.
     """
     found = sorted({tool for path in _candidates(name) if (tool := _probed(path)) is not None}, key=lambda t: t.major)
-    fits = [tool for tool in found if tool.major == major or (tool.major > major and not exact)]
+    fits = [tool for tool in found if tool.major >= major]
     if fits:
         return fits[0]
     there = ", ".join(str(tool.major) for tool in found)
