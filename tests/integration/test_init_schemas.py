@@ -206,10 +206,12 @@ INSERT INTO files (workspace_id, organization_id) SELECT n % 2 + 1, n / 2 % 2 + 
     assert "organizations.id" in text
     with Session(playbook_of(tmp_path, postgres_dsn)) as session:
         assert "workspaces" in {finding.object for finding in session.plan().errors}
+    assert not initialise(Request(path, addresses=addresses)).written
     # The answer goes into the file; what is new is added below it.
     path.write_text(text.replace('table: "?"', "table: workspaces").replace('column: "?"', "column: id"))
     initialise(Request(path, addresses=addresses))
     playbook = playbook_of(tmp_path, postgres_dsn)
+    assert playbook.tenant.type == "bigint"
     assert outcomes(playbook) == {**column("workspace_id", "documents", "files"), "organizations": "shared"}
     with pytest.raises(UsageError, match="differs"):
         initialise(Request(path, registry="organizations.id", addresses=addresses))

@@ -148,6 +148,23 @@ def test_a_foreign_key_to_another_column_of_the_registry_is_looked_up() -> None:
     assert world.rule("notes")["tenant"] == {"mapping": mapping, "match": "project_code"}
 
 
+def test_of_two_columns_the_one_that_is_called_like_the_tenant() -> None:
+    refers = {"copied_from_project_id": ("projects", "id"), "project_id": ("projects", "id")}
+    made = table("tasks", column("id"), column("copied_from_project_id"), column("project_id"), refers=refers)
+    world = World().add(made, [(str(n), owner(n + 1), owner(n)) for n in range(8)])
+    assert world.rule("tasks")["tenant"] == {"column": "project_id"}
+
+
+def test_default_is_nobody_even_where_a_tenant_is_called_so() -> None:
+    world = World()
+    world.rows["projects"] = rows("id", "code", of=[*zip(TENANTS, ("Default", "b", "c", "d"), strict=True)])
+    made = table("notes", column("id"), column("project_id"))
+    world.add(made, [(str(n), "default" if n % 2 else owner(n)) for n in range(8)])
+    proposal = world.propose()
+    assert proposal.untagged == ("default",)
+    assert not proposal.aliases
+
+
 def test_a_part_of_a_path_names_the_tenant() -> None:
     made = table("blobs", column("id"), column("url"))
     world = World().add(made, [(str(n), f"s3://bucket/{owner(n)}/file {n}") for n in range(8)])

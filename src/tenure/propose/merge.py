@@ -40,12 +40,14 @@ class Merge:
         self.added: list[Entry] = []
         self.tenant_changed = False
 
-    def result(self, stores: Iterable[str], aliases: str | None) -> str:
+    def result(self, stores: Iterable[str], aliases: str | None, *, begun: bool = True) -> str:
         """Return the text with the new entries of *stores*, and with *aliases* and `untagged` where none are.
+
+        Unless it has *begun* (it names some object), the key's type follows the registry where none is written.
 
         Errors: UsageError when the result would not say what the old text said, which is never written.
         """
-        self._tenant(aliases)
+        self._tenant(aliases, begun)
         for store in stores:
             if store == "neo4j":
                 self._graph()
@@ -58,24 +60,24 @@ class Merge:
         self._verify(text)
         return text
 
-    def _tenant(self, aliases: str | None) -> None:
+    def _tenant(self, aliases: str | None, begun: bool) -> None:
         tenant = value_of(self.root, "tenant")
         registry = value_of(tenant, "registry") if isinstance(tenant, MappingNode) else None
         if not isinstance(tenant, MappingNode) or not isinstance(registry, MappingNode):
             return
-        fresh = False
         for name, value in zip(("table", "column"), self.proposal.registry, strict=True):
             node = value_of(registry, name)
             if isinstance(node, ScalarNode) and node.value == "?" and value != "?":
                 self.edits.append(Edit(node.start_mark.index, node.end_mark.index, scalar(value)))
-                fresh = self.tenant_changed = True
-        kind = value_of(tenant, "type")
-        if fresh and isinstance(kind, ScalarNode) and kind.value != self.proposal.type:
-            self.edits.append(Edit(kind.start_mark.index, kind.end_mark.index, self.proposal.type))
-        if aliases is None and not self.proposal.untagged:
+                self.tenant_changed = True
+        if tenant.flow_style:
             return
-        if not tenant.flow_style and value_of(tenant, "aliases") is None and value_of(tenant, "untagged") is None:
-            lines = list(tenant_lines(self.proposal, aliases, tenant.value[0][0].start_mark.column))
+        column, lines = tenant.value[0][0].start_mark.column, list[str]()
+        if not begun and value_of(tenant, "type") is None and self.proposal.registry[0] != "?":
+            lines.append(f"{' ' * column}type: {self.proposal.type}")
+        if value_of(tenant, "aliases") is None and value_of(tenant, "untagged") is None:
+            lines += tenant_lines(self.proposal, aliases, column)
+        if lines:
             self._insert_after(tenant, lines)
             self.tenant_changed = True
 

@@ -94,7 +94,7 @@ def _wish(request: Request, existing: LoadedPlaybook | None) -> Wish:
     known = dict(read_pairs(tenant.aliases)) if tenant.aliases is not None else {}
     untagged = frozenset(str(value) for value in tenant.untagged)
     unkeyed = {n for n, rule in (existing.playbook.postgres or {}).items() if rule.kind != "keyed"}
-    return Wish(tenant.key, True, registry, request.full, known, untagged, frozenset(unkeyed))
+    return Wish(tenant.key, request.key is not None, registry, request.full, known, untagged, frozenset(unkeyed))
 
 
 def _dotted(text: str) -> tuple[str, str]:
@@ -194,7 +194,7 @@ def _write_more(path: Path, existing: LoadedPlaybook, proposal: Proposal, notes:
             notes = (*notes, f"words that seem to mean no tenant: {', '.join(map(repr, proposal.untagged))}")
         proposal = replace(proposal, untagged=())
     merge = Merge(text, proposal)
-    merged = merge.result(stores, named)
+    merged = merge.result(stores, named, begun=not empty)
     if merged != text:
         if named is not None:
             write_atomically(csv, aliases_csv(proposal.aliases))

@@ -10,7 +10,7 @@ from tenure.catalog.postgres import PostgresCatalog, Table
 from tenure.propose.attribution import Attributor, Source, Tally
 from tenure.propose.evidence import Evidence
 from tenure.propose.links import INCLUSION, MIN, keyable
-from tenure.propose.names import points_at, tokens
+from tenure.propose.names import likeness, points_at, tokens
 from tenure.propose.sources import KEY, REVERSE, link_sources, own_sources, passing
 from tenure.propose.values import NOTHING, SEVERAL, UNKNOWN, Tenants
 
@@ -157,7 +157,7 @@ class Tables:
             tally = tallies[source]
             bucket = next((n for n, least in enumerate(_BUCKETS) if tally.share >= least), len(_BUCKETS))
             if source.kind in _OWN:
-                return (0, source.rank, -tally.share)
+                return (0, source.rank, bucket, not self._plainly(source), -tally.share)
             # Of ways that are equally good, the one to the table of a like name (order_slip to order).
             like = len(set(tokens(table.name)) & set(tokens(source.parent or "")))
             return (1, bucket, source.rank, tally.several, self._depth(source), -like)
@@ -171,6 +171,12 @@ class Tables:
             if source is not first and self._fills(name, tuple(chosen), source):
                 chosen.append(source)
         return tuple(chosen)
+
+    def _plainly(self, source: Source) -> bool:
+        """Return whether a column is called just like the registry or the key: `project_id`, not `from_project_id`."""
+        registry = self.evidence.registry
+        name = registry.table.rpartition(".")[2]
+        return source.column == self.evidence.key or likeness(source.column, name, registry.column) == 3
 
     def _fills(self, table: str, chosen: tuple[Source, ...], source: Source) -> bool:
         filled = 0
@@ -197,7 +203,8 @@ class Tables:
             agree, differ = self.attributor.compare(name, chosen[0], source)
             if agree or differ:
                 others.append((source, agree, differ))
-            equal = source.kind in _OWN and chosen[0].kind in _OWN
+            equal = source.kind in _OWN and chosen[0].kind in _OWN and source.rank == chosen[0].rank
+            equal = equal and self._plainly(source) == self._plainly(chosen[0])
             equal = equal or (source.declared and chosen[0].declared and source.rank == chosen[0].rank)
             if equal and differ > DISAGREE * (agree + differ):
                 rivals.append(source)

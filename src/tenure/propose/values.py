@@ -71,7 +71,9 @@ class Tenants:
     def learn_spellings(self, values: Iterable[str]) -> None:
         """Take note of values that are tenants but for case and punctuation, or stand elsewhere in the registry."""
         for value in values:
-            if value in self.registered or value in self.aliases or not plain(value):
+            known = value in self.registered or value in self.aliases
+            # "default" stays nobody's, even where a tenant happens to be called Default.
+            if known or not plain(value) or value.casefold() in UNTAGGED_WORDS:
                 continue
             if (tenant := self._by_plain.get(plain(value))) is not None:
                 self._learn(value, tenant, "the same but for case, spaces or punctuation")

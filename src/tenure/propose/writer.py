@@ -37,7 +37,9 @@ def new_playbook(proposal: Proposal, aliases: str | None) -> str:
 def _lines(proposal: Proposal, aliases: str | None) -> Iterator[str]:
     for text in _HEAD:
         yield from comment(text, 0)
-    yield from ("version: 1", "", "tenant:", f"  key: {scalar(proposal.key)}", f"  type: {proposal.type}")
+    yield from ("version: 1", "", "tenant:", f"  key: {scalar(proposal.key)}")
+    if proposal.registry[0] != "?":  # the type is the registry's, so it waits for the answer too
+        yield f"  type: {proposal.type}"
     for text in proposal.registry_comments:
         yield from comment(_shown(text), 2)
     table, column = proposal.registry
