@@ -176,6 +176,7 @@ def test_masking_leaves_counts_and_objects_and_takes_values() -> None:
         ("the existing key is x, the sources say y", "the existing key is ***, the sources say ***"),
         ("the existing key x is kept", "the existing key *** is kept"),
         ("3 items have a key that differs", "3 items have a key that differs"),
+        ("nearest to others' points, the tenant's own", "nearest to others' points, the tenant's own"),
     ],
 )  # fmt: skip
 def test_masked_sentences_still_say_what_happened(text: str, masked: str) -> None:

@@ -69,7 +69,7 @@ def tenants_by_store(counts: Mapping[str, Mapping[str, int]]) -> Markup:
                         text,
                         x=round(x + width / 2, 2),
                         y=y + height / 2 + 5,
-                        class_="inside",
+                        class_=f"inside on-{classes[name]}",
                         text_anchor="middle",
                     )
                 )

@@ -84,13 +84,18 @@ def findings_section(evidence: Evidence) -> Markup:
         group = [finding for finding in own if finding.severity == severity]
         if group:
             parts.append(tag("h3", f"{heading} ({len(group)})"))
-            parts += [_finding(finding) for finding in group]
+            # Findings of one kind in a row need their common remedy once.
+            parts += [
+                _finding(finding, remedy=after is None or (finding.id, finding.remedy) != (after.id, after.remedy))
+                for finding, after in zip(group, [*group[1:], None], strict=True)
+            ]
     return joined(*parts)
 
 
-def _finding(finding: Finding) -> Markup:
+def _finding(finding: Finding, *, remedy: bool) -> Markup:
     counted = finding.count > 1 and str(finding.count) not in finding.title
-    shown = [text for text in map(said, finding.sample) if text not in finding.title]
+    # Masked, several samples may read alike.
+    shown = list(dict.fromkeys(text for text in map(said, finding.sample) if text not in finding.title))
     rest = finding.count - len(finding.sample)
     return tag(
         "div",
@@ -107,7 +112,7 @@ def _finding(finding: Finding) -> Markup:
         )
         if shown
         else None,
-        tag("p", *coded(finding.remedy), class_="remedy") if finding.remedy else None,
+        tag("p", *coded(finding.remedy), class_="remedy") if finding.remedy and remedy else None,
         class_=f"finding {finding.severity}",
     )
 

@@ -17,7 +17,7 @@ _SAID = re.compile(
     r"(\bsays |\bsources say |\bexisting key is )(.+?)(?=, which |, source \d|, the sources say |; | \(\d|$)", re.DOTALL
 )
 _KEPT = re.compile(r"(\bexisting key )(?!is )(.+?)(?= is (?:not|kept)\b)", re.DOTALL)
-_QUOTED = re.compile(r"'(?:[^']|'')*'")
+_QUOTED = re.compile(r"(?<!\w)'(?:[^']|'')*'(?!\w)")
 # What a sample says about an item in tenure's own words stays: masked, nobody could tell findings apart.
 _OWN_WORDS = frozenset({"bin", "kind", "store", "object", "label", "property", "table", "column", "count"})
 
