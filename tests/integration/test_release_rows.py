@@ -221,3 +221,22 @@ def test_a_row_that_a_writer_holds_is_waited_for_and_read_as_it_is_then(app: App
     assert not give(app, "files", (3, "b")).findings
     assert everywhere(app, 3) == {"b"}
     assert app.sql("SELECT DISTINCT body FROM parts WHERE file_id = 3") == [("changed",)]
+
+
+@pytest.mark.parametrize("key_exists", [False, True])
+def test_a_persons_word_holds_against_the_sources_in_every_later_run(app: Application, key_exists: bool) -> None:
+    """Two sources disagree on a file; what a person decides is neither called wrong nor put aside again."""
+    app.sql("ALTER TABLE files ADD COLUMN other text", "UPDATE files SET other = 'a' WHERE id = 9")
+    if key_exists:
+        app.sql("ALTER TABLE files ADD COLUMN project_id text")
+    sources = [{"column": "project"}, {"column": "other"}]
+    app.tables["files"] |= {"tenant": {"first": sources}, "conflict": "quarantine"}
+    assert app.apply().ok
+    assert everywhere(app, 9) == {"__quarantine__"}
+    assert not again(app).total
+    assert not give(app, "files", (9, "a")).findings
+    for report in (app.verify(), app.apply(), app.verify()):
+        assert report.strict(), report.findings
+        given = [f for f in report.findings if f.id == "TEN502" and "given by a person" in f.title]
+        assert [(f.object, f.count, f.severity) for f in given] == [("files", 1, "info")]
+        assert everywhere(app, 9) == {"a"}

@@ -188,3 +188,45 @@ def test_two_nodes_that_the_tenant_cannot_both_have_stay_and_are_said(stores: St
     listed = stores.app.sql("SELECT item #>> '{}', released_to FROM tenure.quarantine WHERE object = 'Part'")
     assert ("902", "a") in listed
     assert ("1", "a") not in listed
+
+
+def test_a_persons_word_holds_for_nodes_and_points_and_not_between_tenants(stores: Stores) -> None:
+    stores.client.set_payload("parts", {"owner": "b"}, [1], wait=True)
+    stores.apply(Phase.CUTOVER)
+    assert (stores.client.retrieve("parts", [1])[0].payload or {})["project_id"] == "__quarantine__"
+    done = stores.give("qdrant.parts", (1, "a"))
+    assert not done.findings
+    for report in (stores.app.verify(), stores.app.apply(), stores.app.verify()):
+        assert report.ok, report.findings
+        assert [(f.store, f.object, f.count) for f in report.findings if "given by a person" in f.title] == [
+            ("qdrant", "parts", 1)
+        ]
+    tag = {"label": "Tag", "property": "name", "value": "file 3"}
+    ((part,),) = stores.app.sql("SELECT min(id) FROM parts WHERE file_id = 3")
+    ends = {"start": {"label": "Part", "property": "id", "value": part}, "end": tag}
+    (finding,) = stores.give("TAGGED", (ends, "a")).findings
+    assert "it starts at a node of quarantined, not of a" in finding.sample[0]["reason"]
+
+
+def test_what_was_put_aside_before_a_split_is_not_decided_by_where_it_stayed(stores: Stores) -> None:
+    """A relationship between two tags that several tenants had in common: nobody knows whose it is after the split."""
+    stores.app.stores["neo4j"] = {
+        "nodes": GRAPH["nodes"],
+        "relationships": {**GRAPH["relationships"], "NEAR": {"tenant": "ends", **QUARANTINE}},
+    }
+    stores.cypher(
+        "MATCH (p:Part) MERGE (t:Tag {name: 'also'}) CREATE (p)-[:TAGGED {weight: 0}]->(t) "
+        "WITH DISTINCT t MATCH (b:Tag {name: 'both'}) MERGE (t)-[:NEAR]->(b)"
+    )
+    stores.apply(Phase.CUTOVER)
+    assert stores.cypher("MATCH ()-[r:NEAR]->() RETURN r.project_id AS k") == [{"k": "__quarantine__"}]
+    done = stores.give("files", (3, "b"))
+    assert done.left["neo4j", "NEAR"] == 1
+    assert stores.cypher("MATCH ()-[r:NEAR]->() RETURN r.project_id AS k") == [{"k": "__quarantine__"}]
+    ends = {
+        side: {"label": "Tag", "property": "name", "value": name} for side, name in (("start", "also"), ("end", "both"))
+    }
+    ((home,),) = [tuple(row.values()) for row in stores.cypher("MATCH (t)-[:NEAR]->() RETURN t.project_id AS k")]
+    assert not stores.give("NEAR", (ends, home)).findings
+    assert stores.cypher("MATCH ()-[r:NEAR]->() RETURN r.project_id AS k") == [{"k": home}]
+    assert stores.app.verify().ok

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tenure.checks.base import Named, View
 from tenure.checks.item_keys import STAYED, graph_keys, point_keys
-from tenure.checks.row_differences import APPLICATION, RELEASABLE, WRONG, differences
+from tenure.checks.row_differences import APPLICATION, GIVEN, RELEASABLE, WRONG, differences
 from tenure.checks.row_keys import has_key
 from tenure.values import Finding, Store
 
@@ -46,6 +46,7 @@ class Correctness(Named):
                 "have one tenant in common by now",
                 _STAYED,
             ),
+            GIVEN: ("info", "keys were given by a person: the items were released from quarantine", ""),
             APPLICATION: (
                 "info",
                 "keys were set by the application: no source knows the items, or the playbook keeps them",

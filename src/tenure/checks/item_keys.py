@@ -26,7 +26,7 @@ from tenure.checks.done import operation_done
 from tenure.checks.item_bins import graph_objects
 from tenure.checks.links import Link, links
 from tenure.checks.row_bins import QUARANTINE, SHARED, UNASSIGNED
-from tenure.checks.row_differences import APPLICATION, RELEASABLE, WRONG
+from tenure.checks.row_differences import APPLICATION, GIVEN, RELEASABLE, WRONG
 from tenure.checks.row_keys import Keys
 from tenure.checks.view import resolving
 from tenure.ledger.ledger import dumps
@@ -205,8 +205,6 @@ def _compare(
         if sentinel:
             if derived is not None and derived not in (view.key.quarantine, view.key.shared):
                 releasable.append(((listed or names)[index], sample))
-        elif one.decision.bin == "unassigned" or rule.policy.existing == "keep":
-            found.differs(APPLICATION, sample)
         else:
             open_differences.append((index, present, sample))
     put_aside = _put_aside(view, [name for name, _ in releasable])
@@ -215,14 +213,31 @@ def _compare(
             found.differs(sentinel_kind, sample)
     if not open_differences:
         return
+    given = _given(view, [(listed or names)[index] for index, _, _ in open_differences])
     said = view.lookups.rows(link.rows, [values[index] for index, _, _ in open_differences]) if link is not None else {}
     for index, present, sample in open_differences:
+        if kind == WRONG and given.get(dumps((listed or names)[index])) == present:
+            found.differs(GIVEN, sample)
+            continue
+        if decided[index].decision.bin == "unassigned" or rule.policy.existing == "keep":
+            found.differs(APPLICATION, sample)
+            continue
         value = values[index]
         row = said.get(as_text(value)) if value is not None else None
         # An item that differs from its own row is agreement's finding; every difference is reported once.
         disagrees = row is not None and row.says in (Says.TENANT, Says.QUARANTINED) and row.value != present
         if not disagrees:
             found.differs(kind, sample)
+
+
+def _given(view: View, names: Sequence[object]) -> dict[str, str]:
+    """Return to whom a person released items that were quarantined."""
+    if view.ledger is None:
+        return {}
+    query = sql.SQL(
+        "SELECT item, released_to FROM tenure.quarantine WHERE item = ANY({}::jsonb[]) AND released_to IS NOT NULL"
+    ).format(sql.Literal([dumps(name) for name in names]))
+    return {dumps(item): tenant for item, tenant in view.query(query)}
 
 
 def _put_aside(view: View, names: Sequence[object]) -> set[str]:

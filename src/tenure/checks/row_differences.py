@@ -9,8 +9,9 @@ from tenure.attribution.sources_scope import item_sql
 from tenure.attribution.spec import RowRule
 from tenure.checks.base import SAMPLE, View
 
-WRONG, RELEASABLE, APPLICATION = "wrong", "releasable", "application"
-"""How a key differs: from its sources; a sentinel whose sources know a tenant by now; a tenant that no source knows."""
+WRONG, RELEASABLE, APPLICATION, GIVEN = "wrong", "releasable", "application", "given"
+"""How a key differs: from its sources; a sentinel whose sources know a tenant by now; a tenant that no source knows; a
+tenant that a person gave a quarantined item to."""
 
 
 def differences(view: View, name: str) -> sql.Composed:
@@ -33,7 +34,8 @@ def differences(view: View, name: str) -> sql.Composed:
     return sql.SQL(
         "SELECT kind, n, sample FROM (SELECT kind, sample, count(*) OVER (PARTITION BY kind) AS n, "
         "row_number() OVER (PARTITION BY kind ORDER BY sample -> 'item') AS place FROM ("
-        "SELECT CASE WHEN q.by_application OR (q.bin = 'unassigned' AND q.present NOT IN ({sentinels})) "
+        "SELECT CASE WHEN {given} THEN {kind_given} "
+        "WHEN q.by_application OR (q.bin = 'unassigned' AND q.present NOT IN ({sentinels})) "
         "THEN {application} WHEN q.present IN ({sentinels}) THEN {releasable} ELSE {wrong} END AS kind, "
         "jsonb_build_object('item', q.item, 'key', q.present, 'sources', coalesce(q.derived, q.bin), "
         "'reason', q.reason) AS sample FROM (\n{derived}\n) AS q "
@@ -44,6 +46,8 @@ def differences(view: View, name: str) -> sql.Composed:
         ") AS k) AS w WHERE place <= {limit} ORDER BY kind, place"
     ).format(
         sentinels=sentinels,
+        given=_given(view, name),
+        kind_given=sql.Literal(GIVEN),
         application=sql.Literal(APPLICATION),
         releasable=sql.Literal(RELEASABLE),
         wrong=sql.Literal(WRONG),
@@ -54,6 +58,16 @@ def differences(view: View, name: str) -> sql.Composed:
         id=sql.Identifier(key.registry_column),
         limit=sql.Literal(SAMPLE),
     )
+
+
+def _given(view: View, name: str) -> sql.Composable:
+    """Return the condition that a person released the row to the tenant that it has."""
+    if view.ledger is None:
+        return raw("false")
+    return sql.SQL(
+        "EXISTS (SELECT 1 FROM tenure.quarantine AS z WHERE z.store = 'postgres' AND z.object = {} AND z.item = q.item "
+        "AND z.released_to = q.present)"
+    ).format(sql.Literal(name))
 
 
 def _as_it_was(view: View, rule: RowRule) -> sql.Composed:

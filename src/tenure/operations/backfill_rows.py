@@ -109,6 +109,8 @@ class BackfillRows(Operation):
         )
         if passes > 1:
             where += sql.SQL(" AND (t.ctid::text::point)[1]::int % {} = {}").format(passes, number)
+        if (not_given := self._not_given()) is not None:
+            where += sql.SQL(" AND ") + not_given
         statement = self._update(leaf, where, None)
         following = {"pass": number + 1} if number + 1 < passes else None
 
@@ -125,7 +127,7 @@ class BackfillRows(Operation):
         """Key what is untagged wherever it lies now, in batches, until a batch finds nothing to write."""
         changed = 0
         for leaf in self.leaves:
-            statement = self._update(leaf, None, SWEEP_ROWS)
+            statement = self._update(leaf, self._not_given(), SWEEP_ROWS)
             while True:
                 ctx.signal.check(self.id)
 
@@ -250,6 +252,16 @@ class BackfillRows(Operation):
             )
         return sql.SQL("WITH {}\nSELECT count(*) FROM changed").format(sql.SQL(",\n").join(parts))
 
+    def _not_given(self) -> sql.Composed | None:
+        """Return the condition that nobody released the row to the tenant that it has; None where a key that is there
+        is never decided again."""
+        if not self.rule.key_exists:
+            return None
+        return sql.SQL(
+            "NOT EXISTS (SELECT 1 FROM tenure.quarantine AS given WHERE given.store = 'postgres' AND given.object = {} "
+            "AND given.item = {} AND given.released_to = ({})::text)"
+        ).format(sql.Literal(self.rule.table.display), self._item(), self._column())
+
     def _item(self) -> sql.Composable:
         """Return what names a row: its primary key, or, without one, all of it."""
         if not self.rule.primary_key:
@@ -282,6 +294,8 @@ class BackfillRows(Operation):
                 only = sql.SQL("ONLY {}").format(table_sql(leaf))
                 if decides:
                     where: sql.Composable = sql.SQL("w.write IS NOT NULL")
+                    if (not_given := self._not_given()) is not None:
+                        where += sql.SQL(" AND ") + not_given
                     if not rule.key_exists:
                         where += sql.SQL(" AND ") + untagged(rule.key, self._column())
                     query = sql.SQL("SELECT count(*) FROM ({}) AS q").format(decision(rule, only, where=where))

@@ -7,15 +7,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tenure.attribution.graph import GraphSpec, NodeSpec
+from tenure.attribution.graph import GraphSpec, NodeSpec, RelationshipSpec
 from tenure.attribution.graph_bins import node_item, relationship_item
 from tenure.attribution.graph_decide import CHUNK, Attributor
 from tenure.attribution.graph_read import Node, Relationship, chunks, key_value
-from tenure.attribution.graph_values import Decided
+from tenure.attribution.graph_values import Decided, named
+from tenure.attribution.resolve import Says
 from tenure.operations.graph_keys import Change, KeyWriter, pattern
 from tenure.operations.node_backfill import NodeBackfill
 from tenure.operations.relationship_backfill import RelationshipBackfill
-from tenure.release.ledger import listed, unlisted
+from tenure.release.ledger import following, listed, unlisted
 from tenure.release.values import Released, Request
 from tenure.stores.cypher import quote
 from tenure.values import Store
@@ -59,9 +60,16 @@ class Writer(KeyWriter):
 class GraphRelease:
     """Releases the nodes and relationships of one graph."""
 
-    def __init__(self, ctx: Context, operations: Sequence[NodeBackfill | RelationshipBackfill], done: Released) -> None:
-        """Release through *ctx*; *operations* are the backfills in the plan's order: nodes, then relationships."""
-        self._ctx, self._done = ctx, done
+    def __init__(
+        self,
+        ctx: Context,
+        operations: Sequence[NodeBackfill | RelationshipBackfill],
+        split: frozenset[str],
+        done: Released,
+    ) -> None:
+        """Release through *ctx*; *operations* are the backfills in the plan's order: nodes, then relationships.
+        *split* are the labels whose shared nodes were split."""
+        self._ctx, self._done, self._split = ctx, done, split
         self.operations = {operation.object: operation for operation in operations}
 
     def given(self, operation: NodeBackfill | RelationshipBackfill, requests: Iterable[Request]) -> None:
@@ -84,6 +92,8 @@ class GraphRelease:
                     self._done.already += 1
                 elif item.present != self._sentinel(operation):
                     self._done.is_missing(NEO4J, name, label, f"it is not quarantined: its key is {item.present}")
+                elif problem := self._between(operation, item, request.tenant):
+                    self._done.is_stuck(NEO4J, name, _named(label), label, problem)
                 else:
                     chosen.append(Change(item.element, label, item.present, request.tenant, "released"))
             self._write(operation, chosen)
@@ -117,11 +127,44 @@ class GraphRelease:
             # Read to the end before it is written: what is written changes what is read.
             changes = [
                 Change(item.element, self._item(operation, item), item.present, one.decision.write, "released")
-                for page in self._pages(operation, attributor)
+                for page in (self._follows(operation, read) for read in self._pages(operation, attributor))
                 for item, one in zip(page, self._decided(operation, attributor, page), strict=True)
                 if one.decision.write not in (None, operation.graph.key.quarantine)
             ]
             self._write(operation, changes)
+
+    def _between(self, operation: NodeBackfill | RelationshipBackfill, item: Node | Relationship, tenant: str) -> str:
+        """Return why a relationship cannot be a tenant's: it would lie between others' nodes; else nothing."""
+        if not isinstance(item, Relationship):
+            return ""
+        belongs = self._attributor(operation).belongs((item.start, item.end))
+        for word, node in (("starts at", item.start), ("ends at", item.end)):
+            owner = belongs[node.element]
+            if owner.answer.says is not Says.SHARED and tenant not in owner.tenants:
+                return f"it {word} a node of {named(owner)}, not of {tenant}"
+        return ""
+
+    def _follows(self, operation: NodeBackfill | RelationshipBackfill, page: Items) -> Items:
+        """Return the items that may be decided again without a person.
+
+        A relationship that was put aside because its ends had several tenants in common stays between the originals
+        when these are split: that they have one tenant by then says nothing about it.
+        """
+        spec = operation.spec
+        if not isinstance(spec, RelationshipSpec) or not spec.by_ends:
+            return page
+        nodes = operation.graph.nodes
+        doubtful = [
+            item
+            for item in page
+            if isinstance(item, Relationship)
+            and all(end.kind >= 0 and nodes[end.kind].label in self._split for end in (item.start, item.end))
+        ]
+        followers = following(
+            self._ctx, NEO4J, operation.object, [relationship_item(operation.graph, item) for item in doubtful]
+        )
+        left = {item.element for item in doubtful if _named(relationship_item(operation.graph, item)) not in followers}
+        return [item for item in page if item.element not in left]
 
     def _decided(
         self, operation: NodeBackfill | RelationshipBackfill, attributor: Attributor, page: Items

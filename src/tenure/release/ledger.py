@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from psycopg.types.json import Jsonb
@@ -21,11 +22,26 @@ _NOT_RELEASED = """
 UPDATE tenure.quarantine SET released_to = NULL, released_at = NULL WHERE store = %s AND object = %s AND item = %s
 """
 
+# What resolution says of an item that is quarantined only because what it hangs on is.
+_FOLLOWING = """
+SELECT item FROM tenure.quarantine
+ WHERE store = %s AND object = %s AND item = ANY (%s::jsonb[]) AND reason = 'its parent is quarantined'
+"""
+
 
 def listed(ctx: Context, store: Store, name: str, items: Iterable[tuple[Any, str, str]]) -> None:
     """Note items as released: (item, reason where it was not listed, tenant) each."""
     with ctx.postgres.connection() as connection, connection.cursor() as cursor:
         cursor.executemany(_RELEASED, [(store, name, Jsonb(item), reason, tenant) for item, reason, tenant in items])
+
+
+def following(ctx: Context, store: Store, name: str, items: Sequence[Any]) -> set[str]:
+    """Return which of some items are listed as quarantined only because of what they hang on, as canonical JSON."""
+    if not items:
+        return set()
+    with ctx.postgres.connection() as connection:
+        rows = connection.execute(_FOLLOWING, (store, name, [json.dumps(item) for item in items])).fetchall()
+    return {json.dumps(item, sort_keys=True, default=str) for (item,) in rows}
 
 
 def unlisted(ctx: Context, store: Store, name: str, item: Any) -> None:

@@ -81,7 +81,8 @@ class _Release:
         rows = [op for op in operations if isinstance(op, BackfillRows) and op.id in done]
         self._rows = RowRelease(ctx, rows, view.live.postgres, self._done)
         graph = [op for op in operations if isinstance(op, NodeBackfill | RelationshipBackfill) and op.id in done]
-        self._graph = GraphRelease(ctx, graph, self._done) if ctx.neo4j_store is not None else None
+        split = frozenset(op.object for op in self._splits)
+        self._graph = GraphRelease(ctx, graph, split, self._done) if ctx.neo4j_store is not None else None
         keyed = {op.object for op in operations if op.kind == "set_payload" and op.id in done}
         points = [PointRelease(ctx, view, spec, self._done) for spec in view.points.specs]
         self._points = [part for part in points if part.name in keyed] if ctx.qdrant_store is not None else []
