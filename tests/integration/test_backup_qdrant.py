@@ -14,6 +14,7 @@ from qdrant_client import QdrantClient, models
 
 from tenure.backup import qdrant, qdrant_restore
 from tenure.backup.manifest import Entry, Manifest
+from tenure.backup.qdrant_unpack import unpacked_sums
 from tenure.backup.restore import refuse_differences
 from tenure.backup.work import Work
 from tenure.demo.servers import EmbeddedQdrant
@@ -202,6 +203,9 @@ def test_a_snapshot_brings_everything_back(qdrant_url: str, tmp_path: Path) -> N
     manifest = round_trip(qdrant_url, tmp_path, "auto")
     assert {entry.method for entry in manifest.entries if entry.object != "aliases"} == {"snapshot"}
     assert "named (ids and payloads)" in manifest.fingerprints("qdrant")
+    for entry in manifest.entries:
+        if entry.method == "snapshot":
+            assert unpacked_sums(entry, Work(tmp_path)).result() == entry.fingerprints
     with QdrantStore(qdrant_url) as store:
         # What it made on the server it took off again.
         assert store.client.list_snapshots("named") == []

@@ -126,7 +126,9 @@ class Graph:
     @contextmanager
     def held(self) -> Iterator[Callable[[], None]]:
         """Hold a transaction open; yields what asks whether it still is. Errors: StoreError."""
-        with self._translated(), self._session() as session, session.begin_transaction(timeout=0) as transaction:
+        # For writing, though nothing is written: in a cluster it is the leader that gives ids away.
+        access = neo4j.WRITE_ACCESS
+        with self._translated(), self._session(access) as session, session.begin_transaction(timeout=0) as transaction:
 
             def ask() -> None:
                 transaction.run("RETURN 1").consume()
@@ -139,10 +141,8 @@ class Graph:
             for record in transaction.run(self.store.prefix + query, parameters):
                 yield record.values()
 
-    def _session(self) -> neo4j.Session:
-        return self.store.driver.session(
-            database=self.store.database, default_access_mode=neo4j.READ_ACCESS, fetch_size=_FETCH
-        )
+    def _session(self, access: str = neo4j.READ_ACCESS) -> neo4j.Session:
+        return self.store.driver.session(database=self.store.database, default_access_mode=access, fetch_size=_FETCH)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -114,10 +114,11 @@ def back_up(
         work.reporter.finish("backup postgres", "dumped")
         # The transaction is still the one whose snapshot the dump has read.
         fingerprints = {**dict(row_fingerprints(connection, work)), **definitions(connection)}
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     finally:
         connection.close()
-        if partial.exists() and not (partial / "toc.dat").exists():
-            shutil.rmtree(partial, ignore_errors=True)
     final = work.directory / FOLDER
     partial.rename(final)
     sync_directory(work.directory)

@@ -12,7 +12,8 @@ from psycopg import connect, sql
 
 from tenure.backup import neo4j_restore, postgres_restore, qdrant_restore
 from tenure.backup.check import check
-from tenure.backup.manifest import Manifest
+from tenure.backup.manifest import Entry, Manifest
+from tenure.backup.qdrant_unpack import unpacked_sums
 from tenure.backup.restore import refuse_differences
 from tenure.backup.work import Work
 from tenure.runner.context import Reporter, SilentReporter, StopSignal
@@ -75,8 +76,26 @@ def _restored(
     if servers.qdrant is not None:
         with QdrantStore(servers.qdrant.url) as vectors:
             left_out = qdrant_restore.restore(vectors, manifest, work, url=servers.qdrant.url, scratch=True)
-            yield "qdrant", qdrant_restore.found(vectors, manifest, work, left_out=left_out)
-        notes += [f"Qdrant: {name} is a snapshot, which only a real server restores" for name in left_out]
+            before, after = qdrant_restore.found(vectors, manifest, work, left_out=left_out)
+        snapshots = [entry for entry in manifest.of("qdrant") if entry.detail.get("name") in left_out]
+        expected, present = _snapshots(snapshots, work, notes)
+        yield "qdrant", ({**before, **expected}, {**after, **present})
+
+
+def _snapshots(entries: list[Entry], work: Work, notes: list[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what is expected of snapshots, and what the engine reads out of them: only a server restores one."""
+    expected: dict[str, str] = {}
+    present: dict[str, str] = {}
+    for entry in entries:
+        found = unpacked_sums(entry, work)
+        if entry.fingerprints:
+            expected |= entry.fingerprints
+            present |= found.result()
+        else:
+            notes.append(
+                f"Qdrant: {entry.detail['name']} was written to meanwhile; its snapshot has {found.items:,} points"
+            )
+    return expected, present
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -207,10 +208,16 @@ def _disk(directory: Path) -> Iterator[None]:
     """Errors: BackupError where the disk fills up or goes away."""
     try:
         yield
+    except sqlite3.OperationalError as error:
+        raise _no_disk(directory, str(error)) from error
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES):
             raise
-        raise BackupError(
-            problem=f"{directory}: {error.strerror}.",
-            remedy=f"Make room, then `tenure backup --to {directory}` goes on with what is not done yet.",
-        ) from error
+        raise _no_disk(directory, error.strerror or "") from error
+
+
+def _no_disk(directory: Path, problem: str) -> BackupError:
+    return BackupError(
+        problem=f"{directory}: {problem}.",
+        remedy=f"Make room, then `tenure backup --to {directory}` goes on with what is not done yet.",
+    )

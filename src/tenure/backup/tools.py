@@ -54,11 +54,8 @@ def _candidates(name: str) -> Iterator[str]:
     found = shutil.which(name)
     if found:
         yield found
-    for pattern in ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin"):
-        root, _, rest = pattern.partition("*")
-        parent, prefix = Path(root).parent if not root.endswith("/") else Path(root), Path(root).name
-        glob = f"{prefix}*{rest}/{name}" if not root.endswith("/") else f"*{rest}/{name}"
-        yield from (str(path) for path in sorted(parent.glob(glob)))
+    for parent, pattern in (("/usr/lib/postgresql", "*/bin"), ("/usr", "pgsql-*/bin")):
+        yield from (str(path) for path in sorted(Path(parent).glob(f"{pattern}/{name}")))
     from tenure.demo.servers.postgres import wheel_bin_dir
     from tenure.errors import ServerDownloadError
 
