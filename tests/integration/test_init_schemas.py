@@ -9,10 +9,12 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
+from ruamel.yaml import YAML
 
 from tenure.errors import UsageError
 from tenure.playbook import Playbook, load_playbook
 from tenure.propose.run import Request, Result, initialise
+from tenure.propose.yaml_text import flow
 from tenure.session import Session
 
 SCHEMAS = Path(__file__).parents[1] / "schemas"
@@ -215,6 +217,29 @@ INSERT INTO files (workspace_id, organization_id) SELECT n % 2 + 1, n / 2 % 2 + 
     assert outcomes(playbook) == {**column("workspace_id", "documents", "files"), "organizations": "shared"}
     with pytest.raises(UsageError, match="differs"):
         initialise(Request(path, registry="organizations.id", addresses=addresses))
+
+
+def test_a_candidate_for_polymorphic_rows_is_ready_to_use(load: Load, postgres_dsn: str, tmp_path: Path) -> None:
+    entry = load("redmine").proposal.entry("postgres", "attachments")
+    assert entry is not None
+    candidate = next(line for line in entry.comments if line.startswith("candidate: "))
+    rule = YAML(typ="safe").load(candidate.removeprefix("candidate: "))
+    with psycopg.connect(postgres_dsn) as connection:
+        query = (
+            f"SELECT t.id, {rule['sql']}, coalesce(i.project_id, w.project_id) FROM attachments AS t "
+            "LEFT JOIN issues AS i ON t.container_type = 'Issue' AND i.id = t.container_id "
+            "LEFT JOIN wiki_pages AS p ON t.container_type = 'WikiPage' AND p.id = t.container_id "
+            "LEFT JOIN wikis AS w ON w.id = p.wiki_id"
+        )
+        found = connection.execute(query.encode()).fetchall()
+    assert len(found) == 20
+    assert all(derived == known is not None for _, derived, known in found)
+    path = tmp_path / "tenure.yaml"
+    path.write_text(
+        path.read_text().replace('  attachments: {tenant: "?"}', f"  attachments: {{tenant: {flow(rule)}}}")
+    )
+    with Session(playbook_of(tmp_path, postgres_dsn)) as session:
+        assert {finding.object for finding in session.plan().errors} == {"watchers"}
 
 
 def test_columns_that_contradict_each_other_are_a_question(postgres_dsn: str, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from tenure.propose.tables import Tables
 from tenure.propose.uniques import array_references, uniqueness
 from tenure.propose.unowned import verdicts
 from tenure.propose.values import Tenants
+from tenure.propose.yaml_text import flow
 
 
 def propose(catalog: Catalog, evidence: Evidence) -> Proposal:
@@ -78,7 +79,7 @@ def _tables(tables: Tables) -> Iterator[Entry]:
         rows = tables.evidence.tables[choice.table]
         lines = (*comments(choice, rows), *counts(choice, tables.evidence.counted))
         if choice.rivals:
-            candidates = tuple(f"candidate: {dict(source.rule)}" for source in choice.rivals)
+            candidates = tuple(f"candidate: {flow(source.rule)}" for source in choice.rivals)
             why = "question: these contradict each other; which one owns the row?"
             yield Entry("postgres", choice.table, {"tenant": "?"}, (why, *candidates, *lines), None)
             continue

@@ -11,10 +11,12 @@ from tenure.propose.attribution import Source
 from tenure.propose.evidence import Link
 from tenure.propose.links import polymorphic
 from tenure.propose.names import ACCOUNT_WORDS, LOOKUP_WORDS, bookkeeping, has_word, tokens
+from tenure.propose.polymorphic import expression
 from tenure.propose.proposal import Confidence
 from tenure.propose.sources import NAMED
 from tenure.propose.tables import Tables
 from tenure.propose.values import NOTHING, SEVERAL, UNKNOWN
+from tenure.propose.yaml_text import flow
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +152,15 @@ def _hints(decided: Tables, table: Table) -> Iterator[str]:
     elif rows is not None and not rows.rows:
         yield "it has no rows to compare"
     for column, types in polymorphic(table, decided.evidence.tables).items():
+        found = expression(decided, table, column, types)
         yield f"`{column}` means {', '.join(sorted(types)[:6])}: a `sql:` source may tell them apart"
+        if found is not None:
+            yield f"candidate: {flow({'sql': found})}"
     for source in decided.own.get(name, []):
-        yield f"candidate: {dict(source.rule)} (says where somebody is just now, perhaps not who owns the row)"
+        yield f"candidate: {flow(source.rule)} (says where somebody is just now, perhaps not who owns the row)"
     for link in decided.evidence.links:
         if link.child == name and decided.attributor.decided(link.parent) and (link.declared or link.reverse):
-            yield f"candidate: {{parent: {link.parent}, match: {link.match}}}"
+            yield f"candidate: {flow({'parent': link.parent, 'match': link.match})}"
     columns = [c.name for c in table.columns if c.text_like or c.uuid_like or c.integer_like][:8]
     yield f"or `shared: REASON`, `exempt: REASON`. Columns: {', '.join(columns)}"
 
