@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import stat
+import subprocess
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -281,6 +282,28 @@ def test_room_is_looked_at_first(world: World, tmp_path: Path, monkeypatch: pyte
     with world.session() as session, pytest.raises(BackupSpaceError, match=r"needs about .* free"):
         take(session, tmp_path / "backup")
     assert [path.name for path in (tmp_path / "backup").iterdir()] == [files.WORK]
+
+
+def test_a_disk_that_fills_up_is_said_and_gone_on_with(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(small)], check=False)
+    if mounted.returncode != 0:
+        pytest.skip("a small file system cannot be mounted here")
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10**12))
+            with world.session() as session, pytest.raises(BackupError, match="goes on with what is not done"):
+                take(session, small / "backup", jobs=1)
+        assert not load_manifest(small / "backup").finished
+        subprocess.run(["mount", "-o", "remount,size=50m", str(small)], check=True)
+        with world.session() as session:
+            take(session, small / "backup", jobs=1)
+        check(small / "backup")
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
 
 
 def test_a_directory_of_something_else_is_refused(world: World, tmp_path: Path) -> None:
