@@ -230,3 +230,26 @@ def test_what_was_put_aside_before_a_split_is_not_decided_by_where_it_stayed(sto
     assert not stores.give("NEAR", (ends, home)).findings
     assert stores.cypher("MATCH ()-[r:NEAR]->() RETURN r.project_id AS k") == [{"k": home}]
     assert stores.app.verify().ok
+
+
+def test_points_of_a_rekeyed_collection_are_released_where_readers_look(stores: Stores) -> None:
+    ids = {"ids": {"rekey": "{tenant}|{id}", "namespace": "url"}, "alias": "live"}
+    stores.app.stores["qdrant"] = {"parts": {**POINTS["parts"], **ids}}
+    alias = models.CreateAliasOperation(create_alias=models.CreateAlias(collection_name="parts", alias_name="live"))
+    stores.client.update_collection_aliases([alias])
+    stores.apply(Phase.CUTOVER)
+    sentinel = models.Filter(
+        must=[models.FieldCondition(key="project_id", match=models.MatchValue(value="__quarantine__"))]
+    )
+    assert stores.client.count("live", count_filter=sentinel).count == 5
+    done = stores.give("files", (3, "b"))
+    assert not done.findings
+    assert done.released["qdrant", "parts"] == 5
+    assert stores.client.count("live", count_filter=sentinel).count == 0
+    report = stores.app.verify()
+    assert report.ok, report.findings
+    parts = {row[0] for row in stores.app.sql("SELECT id FROM parts WHERE file_id = 3")}
+    listed = stores.app.sql(
+        "SELECT item, released_to FROM tenure.quarantine WHERE store = 'qdrant' AND object = 'parts'"
+    )
+    assert {(item, tenant) for item, tenant in listed} == {(part, "b") for part in parts}

@@ -24,7 +24,7 @@ from tenure.attribution.rows import decision, table_sql
 from tenure.attribution.sources_scope import item_sql
 from tenure.checks.base import View
 from tenure.checks.item_bins import graph_objects
-from tenure.checks.view import bare_view, deciding
+from tenure.checks.view import bare_view, deciding, resolving
 from tenure.ledger.ledger import dumps
 
 if TYPE_CHECKING:
@@ -168,7 +168,8 @@ def _points(view: View, spec: PointSpec) -> Iterator[list[Any]]:
     """Yield open points; stale ones are among the quarantined, with that as their reason."""
     assert view.qdrant is not None
     rows_exist = RowsExist(view.postgres.connection)
-    for page in view.qdrant.pages(spec.collection, fields=spec.fields):
-        for one in decide_points(spec, page, view.lookups, rows_exist):
-            if one.stale or one.decision.bin in OPEN_BINS:
-                yield [one.point.id, None, "quarantine" if one.stale else one.decision.bin, one.reason]
+    with resolving(view, spec.collection) as resolve:
+        for page in view.qdrant.pages(spec.collection, fields=spec.fields):
+            for one in decide_points(spec, page, view.lookups, rows_exist, resolve=resolve):
+                if one.stale or one.decision.bin in OPEN_BINS:
+                    yield [one.point.id, None, "quarantine" if one.stale else one.decision.bin, one.reason]

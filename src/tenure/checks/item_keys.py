@@ -44,11 +44,13 @@ one tenant by now."""
 class ItemKeys:
     """The keys of one object's items, and those that differ from what is derived: count and samples by kind.
 
-    `several` are nodes that several tenants feed, and relationships that several own.
+    `listed_as` is the store and the object under which the ledger lists quarantined items. `several` are nodes that
+    several tenants feed, and relationships that several own.
     """
 
     keys: Keys = field(default_factory=Keys)
     kinds: dict[str, tuple[int, list[object]]] = field(default_factory=dict)
+    listed_as: tuple[str, str] = ("", "")
     several: int = 0
     several_sample: list[object] = field(default_factory=list)
 
@@ -75,7 +77,7 @@ def _graph(view: View, spec: NodeSpec | RelationshipSpec) -> ItemKeys:
     store, graph = view.neo4j, view.graph.spec
     assert store is not None
     assert graph is not None
-    found = ItemKeys()
+    found = ItemKeys(listed_as=("neo4j", spec.label if isinstance(spec, NodeSpec) else spec.type))
     attributor = Attributor(store, graph, view.lookups, "keys")
     if isinstance(spec, NodeSpec):
         link = _link(view, "neo4j", spec.label)
@@ -124,7 +126,8 @@ def _points(view: View, spec: PointSpec) -> ItemKeys:
 
 def _resolved_points(view: View, spec: PointSpec, resolve: Resolve | None) -> ItemKeys:
     assert view.qdrant is not None
-    found = ItemKeys()
+    switch = view.switches.get(spec.collection)
+    found = ItemKeys(listed_as=("qdrant", switch.collection if switch is not None else spec.collection))
     link = _link(view, "qdrant", spec.collection)
     rows_exist = RowsExist(view.postgres.connection)
     name = view.key.name
@@ -213,7 +216,7 @@ def _compare(
             found.differs(sentinel_kind, sample)
     if not open_differences:
         return
-    given = _given(view, [(listed or names)[index] for index, _, _ in open_differences])
+    given = _given(view, found.listed_as, [(listed or names)[index] for index, _, _ in open_differences])
     said = view.lookups.rows(link.rows, [values[index] for index, _, _ in open_differences]) if link is not None else {}
     for index, present, sample in open_differences:
         if kind == WRONG and given.get(dumps((listed or names)[index])) == present:
@@ -230,13 +233,14 @@ def _compare(
             found.differs(kind, sample)
 
 
-def _given(view: View, names: Sequence[object]) -> dict[str, str]:
+def _given(view: View, listed_as: tuple[str, str], names: Sequence[object]) -> dict[str, str]:
     """Return to whom a person released items that were quarantined."""
     if view.ledger is None:
         return {}
     query = sql.SQL(
-        "SELECT item, released_to FROM tenure.quarantine WHERE item = ANY({}::jsonb[]) AND released_to IS NOT NULL"
-    ).format(sql.Literal([dumps(name) for name in names]))
+        "SELECT item, released_to FROM tenure.quarantine WHERE store = {} AND object = {} "
+        "AND item = ANY({}::jsonb[]) AND released_to IS NOT NULL"
+    ).format(*map(sql.Literal, listed_as), sql.Literal([dumps(name) for name in names]))
     return {dumps(item): tenant for item, tenant in view.query(query)}
 
 

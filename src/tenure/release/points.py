@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tenure.attribution.graph_read import chunks
-from tenure.attribution.points import Decided, PointSpec, RowsExist, decide_points, equals_filter
+from tenure.attribution.points import Decided, PointSpec, Resolve, RowsExist, decide_points, equals_filter
 from tenure.attribution.resolve import Decision
 from tenure.checks.view import resolving
 from tenure.errors import UsageError
@@ -60,7 +60,8 @@ class PointRelease:
                     else:
                         decision = Decision("assigned", request.tenant, "released")
                         chosen.append(Decided(point, decision, request.tenant, present))
-            self._write(chosen)
+            with resolving(self._view, spec.collection) as resolve:
+                self._write(chosen, resolve)
             for request in asked.values():
                 self._done.is_missing(QDRANT, self.name, request.item, "there is no such point")
 
@@ -80,11 +81,12 @@ class PointRelease:
                         replace(one, point=point, present=key.quarantine)
                         for point, one in zip(page, decided, strict=True)
                         if not one.stale and one.write not in (None, key.quarantine)
-                    ]
+                    ],
+                    resolve,
                 )
         self._done.left[QDRANT, self.name] = self._ctx.qdrant.count(spec.collection, quarantined)
 
-    def _write(self, chosen: Sequence[Decided]) -> None:
+    def _write(self, chosen: Sequence[Decided], resolve: Resolve | None) -> None:
         if not chosen:
             return
         ctx, name = self._ctx, self.name
@@ -95,7 +97,11 @@ class PointRelease:
             # Where nobody had a key before, undo takes all of them: a before-image would put the sentinel back.
             operation = SetPayload(object=name, spec=self._spec).id
             ctx.ledger.journal(operation, "qdrant", name, pending.images(every=True))
-        listed(ctx, QDRANT, name, ((one.point.id, "released", one.write or "") for one in chosen))
+        points = [one.point for one in chosen]
+        # The points of a re-keyed copy are listed by the ids that they had.
+        names = [known.identity for known in resolve(points)] if resolve is not None else [point.id for point in points]
+        given = zip(names, chosen, strict=True)
+        listed(ctx, QDRANT, name, ((item, "released", one.write or "") for item, one in given))
         changed = writes.send(ctx.qdrant, self._spec, pending, writes.IDS)
         self._done.released[QDRANT, name] += changed
         ctx.reporter.advance("release", changed)
