@@ -102,7 +102,8 @@ def test_the_fixture_is_the_example(
     with Session(playbook) as session:
         live = session.catalog()
     # Settings of the server may differ; what is done to the stores may not.
-    made, expected = ([o.dump()["digest"] for o in plan(playbook, one).operations] for one in (fixture, live))
+    volume = {"planned", "points", "rows_per_page"}
+    made, expected = ([o.model_dump(exclude=volume) for o in plan(playbook, one).operations] for one in (fixture, live))
     assert made == expected
 
 
