@@ -183,13 +183,27 @@ def test_a_hook_that_does_not_start_the_writers_is_said_and_run_again(applicatio
     application.isolated()
 
 
-@pytest.mark.parametrize("place", ["split", "alias", "moved", "unfence"])
-def test_a_kill_inside_the_fence_is_shown_and_finished(application: Application, place: str) -> None:
-    """SIGKILL; `tenure status` shows the fence; the same command finishes, and the way back is open."""
+@pytest.mark.parametrize(
+    ("place", "then", "hooks"),
+    [
+        # The command takes back what was begun, verifies as its gate wants, and cuts over anew.
+        ("split", "command", ["unfence", "fence", "unfence"]),
+        ("alias", "command", ["unfence", "fence", "unfence"]),
+        # The library goes on where it stood, inside the fence.
+        ("split", "session", ["fence", "unfence"]),
+        ("moved", "session", ["fence", "unfence"]),
+        # There is nothing left to do but to start the writers.
+        ("unfence", "command", ["unfence"]),
+    ],
+)
+def test_a_kill_inside_the_fence_is_shown_and_finished(
+    application: Application, place: str, then: str, hooks: list[str]
+) -> None:
+    """SIGKILL; `tenure status` shows the fence; the next run finishes, and the way back is open."""
     before = application.raw()
-    arguments = ["apply", *GATE, "-f", str(application.playbook())]
+    playbook = str(application.playbook())
     killed = subprocess.run(
-        [sys.executable, str(KILLER), *arguments],
+        [sys.executable, str(KILLER), "apply", *GATE, "-f", playbook],
         env={**os.environ, "TEST_KILL_AT": place},
         capture_output=True,
         text=True,
@@ -199,19 +213,15 @@ def test_a_kill_inside_the_fence_is_shown_and_finished(application: Application,
     assert killed.returncode == -9, killed.stderr
     assert application.ran() == ["fence"]
     assert application.controls()["fence"] == "on"
-    if place == "split":
-        # A run that does not go through cutover takes back what was begun, and starts the writers.
-        again = run_tenure("apply", "-f", str(application.playbook()))
-        assert again.code == 0, again.err
-        assert application.ran() == ["unfence"]
-        assert application.raw() == before
-        assert application.controls()["fence"] == "off"
-    finished = run_tenure(*arguments)
-    assert finished.code == 0, finished.err + finished.out
-    assert application.ran() == (["unfence"] if place == "unfence" else ["fence", "unfence"])
+    if then == "command":
+        finished = run_tenure("apply", *GATE, "-f", playbook)
+        assert finished.code == 0, finished.err + finished.out
+    else:
+        assert application.cut_over().report.ok
+    assert application.ran() == hooks
     assert application.controls()["fence"] == "off"
     application.isolated()
-    back = run_tenure("rollback", "--to", "verify", "--yes", "-f", str(application.playbook()))
+    back = run_tenure("rollback", "--to", "verify", "--yes", "-f", playbook)
     assert back.code == 0, back.err
     assert application.ran() == ["fence", "unfence"], "merging back needs quiet writers too"
     assert application.raw() == before
