@@ -175,3 +175,19 @@ def test_running_it_again_changes_nothing(proposed: Proposed) -> None:
     before = path.read_bytes()
     assert not initialise(Request(path, addresses=addresses)).written
     assert path.read_bytes() == before
+
+
+def test_with_the_strays_put_aside_the_proposal_carries_a_run(proposed: Proposed) -> None:
+    """The only thing left to people is what becomes of strays. Last in this module: it writes to the stores."""
+    text = proposed.path.read_text()
+    answered = text.replace("{unassigned: fail, conflict: fail}", "{unassigned: quarantine, conflict: quarantine}")
+    assert answered != text
+    path = proposed.path.parent / "answered.yaml"
+    path.write_text(answered)
+    with Session(proposed.playbook) as session:
+        left = {finding.id for finding in session.inspect().findings if finding.severity == "error"}
+    assert left == {"TEN111", "TEN112", "TEN202", "TEN203", "TEN303"}  # without a tenant, or with several: nothing else
+    with Session(load_playbook(path, proposed.environment)) as session:
+        applied = session.apply()
+    assert not [finding for finding in applied.report.findings if finding.severity == "error"]
+    assert applied.report.ok

@@ -165,6 +165,19 @@ def test_default_is_nobody_even_where_a_tenant_is_called_so() -> None:
     assert not proposal.aliases
 
 
+def test_a_column_that_holds_another_column_of_the_registry_is_looked_up() -> None:
+    world = World()
+    world.rows["projects"] = rows("id", "code", of=[*zip(TENANTS, ("one", "two", "three", "four"), strict=True)])
+    made = table("notes", column("id"), column("of"))
+    world.add(made, [(str(n), ("one", "two", "three", "four", None)[n % 5]) for n in range(10)])
+    mapping = {"table": "projects", "value": "code", "tenant": "id"}
+    assert world.rule("notes")["tenant"] == {"mapping": mapping, "match": "of"}
+    # Where both spellings are mixed a lookup would miss the one, so the other becomes an alias.
+    world.add(table("mixed", column("id"), column("project_id")), [(str(n), ("one", "beta")[n % 2]) for n in range(8)])
+    assert world.rule("mixed")["tenant"] == {"column": "project_id"}
+    assert ("one", "acme") in {(alias.value, alias.tenant) for alias in world.propose().aliases}
+
+
 def test_a_part_of_a_path_names_the_tenant() -> None:
     made = table("blobs", column("id"), column("url"))
     world = World().add(made, [(str(n), f"s3://bucket/{owner(n)}/file {n}") for n in range(8)])

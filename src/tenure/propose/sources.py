@@ -11,7 +11,7 @@ from psycopg import sql
 from tenure.catalog.postgres import Column, PostgresCatalog, Table
 from tenure.propose.attribution import Attributor, Source
 from tenure.propose.evidence import Evidence, Link
-from tenure.propose.links import comparable
+from tenure.propose.links import INCLUSION, comparable
 from tenure.propose.names import PASSING_WORDS, has_word, points_at
 from tenure.propose.registry import tenant_named
 from tenure.propose.values import NOTHING, UNKNOWN, Tenants
@@ -66,7 +66,11 @@ def _of_column(
         if not rows.sampled and not referring and (column.name in known or column.name == evidence.key):
             yield _column(column.name, OWN, declared=False)
         return
-    if _holds(values, tenants, named or column.name in known, number=column.integer_like):
+    if (other := _other_column(values, evidence, tenants, named, number=column.integer_like)) is not None:
+        mapping = {"table": registry.table, "value": other, "tenant": registry.column}
+        link = Link(table.display, (column.name,), registry.table, (other,))
+        yield Source("mapping", OWN, column.name, link=link, rule={"mapping": mapping, "match": column.name})
+    elif _holds(values, tenants, named or column.name in known, number=column.integer_like):
         yield _column(column.name, KEY if column.name == evidence.key else OWN, declared=False)
     elif column.text_like:
         yield from _path(column.name, values, tenants)
@@ -83,6 +87,27 @@ def _holds(values: Counter[str], tenants: Tenants, named: bool, *, number: bool)
     if number or all(len(tenant) < 3 for tenant in distinct):
         return False
     return len(distinct) >= 2 and hits >= BY_VALUE * total
+
+
+def _other_column(
+    values: Counter[str], evidence: Evidence, tenants: Tenants, named: bool, *, number: bool
+) -> str | None:
+    """Return the registry's other column, of distinct values, in which nearly all of *values* stand: a slug, a code."""
+    rows, registry = evidence.tables[evidence.registry.table], evidence.registry
+    if (
+        (number and not named)
+        or (len(values) < 2 and not named)
+        or any(value in tenants.registered for value in values)
+    ):
+        return None
+    for other in rows.columns:
+        theirs = [value for value in rows.values(other) if value is not None]
+        if other == registry.column or len(set(theirs)) < len(theirs):
+            continue
+        telling = named or all(len(value) > 2 and not value.isdigit() for value in theirs)
+        if telling and sum(n for value, n in values.items() if value in theirs) >= INCLUSION * values.total():
+            return other
+    return None
 
 
 def _column(name: str, rank: int, *, declared: bool) -> Source:

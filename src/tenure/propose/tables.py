@@ -76,12 +76,16 @@ class Tables:
             names = frozenset(s.column for sources in found.values() for s in sources if s.kind in _OWN)
             found = {t.display: [*own_sources(t, self.evidence, self.tenants, names - {"id"})] for t in self.tables}
             seen: Counter[str] = Counter()
-            for table, sources in found.items():
+            for name, sources in found.items():
                 for source in sources:
                     if source.kind == "column":
-                        seen.update(v for v in self.evidence.tables[table].values(source.column) if v is not None)
-            self.tenants.learn_spellings(seen)
+                        seen.update(v for v in self.evidence.tables[name].values(source.column) if v is not None)
             self.tenants.learn_words(seen)
+            for table in self.tables:
+                for column in table.columns:
+                    if column.text_like and self._called(column.name):
+                        seen.update(v for v in self.evidence.tables[table.display].values(column.name) if v is not None)
+            self.tenants.learn_spellings(seen)
         return found
 
     def _rounds(self) -> None:
@@ -174,9 +178,11 @@ class Tables:
 
     def _plainly(self, source: Source) -> bool:
         """Return whether a column is called just like the registry or the key: `project_id`, not `from_project_id`."""
+        return self._called(source.column)
+
+    def _called(self, column: str) -> bool:
         registry = self.evidence.registry
-        name = registry.table.rpartition(".")[2]
-        return source.column == self.evidence.key or likeness(source.column, name, registry.column) == 3
+        return column == self.evidence.key or likeness(column, registry.table.rpartition(".")[2], registry.column) == 3
 
     def _fills(self, table: str, chosen: tuple[Source, ...], source: Source) -> bool:
         filled = 0
