@@ -240,3 +240,36 @@ def test_a_persons_word_holds_against_the_sources_in_every_later_run(app: Applic
         given = [f for f in report.findings if f.id == "TEN502" and "given by a person" in f.title]
         assert [(f.object, f.count, f.severity) for f in given] == [("files", 1, "info")]
         assert everywhere(app, 9) == {"a"}
+
+
+def test_the_evidence_report_is_made_of_what_the_ledger_knows(app: Application, tmp_path: Path) -> None:
+    from tenure.report.evidence import gather
+    from tenure.report.html import write_evidence
+
+    app.apply()
+    give(app, "files", (3, "b"))
+    target = tmp_path / "reports" / "evidence.html"
+    with app.session() as session:
+        report = session.verify()
+        evidence = gather(session, report)
+        write_evidence(session, report, target, mask=True)
+        run = session.ledger.latest_run()
+    assert run is not None
+    assert {(each.object, each.items, each.released) for each in evidence.bins} == {
+        ("files", 2, 1), ("parts", 10, 5), ("comments", 10, 5),
+    }  # fmt: skip
+    assert evidence.plan_hash == run.plan_hash
+    assert evidence.same_playbook
+    rows = app.sql("SELECT count(*) FROM tenure.operation")[0][0]
+    assert len(evidence.operations) == rows
+    assert all(each.seconds is not None for each in evidence.operations if each.document["state"] == "done")
+    # 10 files, 8 notes, 50 parts, 50 comments.
+    assert sum(changed for _, _, changed in evidence.progress) == 118
+    assert [detail for kind, _, detail, _ in evidence.events if kind == "release"] == [
+        "11 items released, 11 stay quarantined"
+    ]
+    text = target.read_text()
+    assert app.dsn not in text
+    assert run.plan_hash in text
+    assert "no source has a value" in text
+    assert "file 7" not in text
