@@ -129,6 +129,11 @@ def test_without_an_address_it_says_how_to_give_one(
     code, _, err = call(capsys, "init", "-f", str(tmp_path / "tenure.yaml"))
     assert code == 2
     assert "TENURE_POSTGRES" in err
+    monkeypatch.setenv("TENURE_POSTGRES", "mysql://u:pa55word@h/d")
+    code, _, err = call(capsys, "init", "-f", str(tmp_path / "tenure.yaml"))
+    assert code == 2
+    assert "not the address of a Postgres database" in err
+    assert "pa55word" not in err
     monkeypatch.setenv("TENURE_POSTGRES", "postgresql://127.0.0.1:1/nowhere")
     assert call(capsys, "init", "-f", str(tmp_path / "tenure.yaml"))[0] == 5
 

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from tenure.catalog import Catalog
 from tenure.errors import UsageError
@@ -17,12 +19,13 @@ from tenure.propose.compose import propose
 from tenure.propose.gather import Wish, gather
 from tenure.propose.merge import Merge
 from tenure.propose.proposal import Entry, Proposal
-from tenure.propose.writer import ALIASES, SECTIONS, aliases_csv, new_playbook, write_atomically
+from tenure.propose.writer import ALIASES, aliases_csv, new_playbook, write_atomically
 
 if TYPE_CHECKING:
     from tenure.stores.neo4j import Neo4jStore
     from tenure.stores.qdrant import QdrantStore
 
+M = TypeVar("M", bound=BaseModel)
 VARIABLES = {"postgres": "TENURE_POSTGRES", "neo4j": "TENURE_NEO4J", "qdrant": "TENURE_QDRANT"}
 
 
@@ -119,7 +122,7 @@ def _stores(
 
     postgres = connections.postgres if connections is not None else None
     if (url := address("postgres")) is not None:
-        postgres = PostgresConnection.model_validate({"url": url})
+        postgres = _valid(PostgresConnection, "postgres", {"url": url})
     if postgres is None:
         raise UsageError(detail="no Postgres is named: set TENURE_POSTGRES, or give --postgres URL.")
     store = PostgresStore(postgres.url.get_secret_value(), role=postgres.role, settings=postgres.settings, pool_size=1)
@@ -130,12 +133,11 @@ def _stores(
             "password": environment.get("TENURE_NEO4J_PASSWORD") or "",
             "database": environment.get("TENURE_NEO4J_DATABASE") or "neo4j",
         }
-        graph = Neo4jConnection.model_validate({"url": url, **known})
+        graph = _valid(Neo4jConnection, "neo4j", {"url": url, **known})
     vectors = connections.qdrant if connections is not None else None
     if (url := address("qdrant")) is not None:
         key = environment.get("TENURE_QDRANT_API_KEY") or None
-        directory = {"directory": request.path.absolute().parent}
-        vectors = QdrantConnection.model_validate({"url": url, "api_key": key}, context=directory)
+        vectors = _valid(QdrantConnection, "qdrant", {"url": url, "api_key": key}, request.path.absolute().parent)
     neo4j: Neo4jStore | None = None
     qdrant: QdrantStore | None = None
     if graph is not None:
@@ -149,6 +151,15 @@ def _stores(
         secret = vectors.api_key.get_secret_value() if vectors.api_key is not None else None
         qdrant = stack.enter_context(Vectors(vectors.url, secret))
     return store, neo4j, qdrant
+
+
+def _valid(model: type[M], store: str, given: Mapping[str, Any], directory: Path | None = None) -> M:
+    """Return a connection, or say in words what is wrong with its address. Errors: UsageError."""
+    try:
+        return model.model_validate(given, context={"directory": directory})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise UsageError(detail=f"{VARIABLES[store]} or --{store}: {first['msg']}") from None
 
 
 def _introspect_qdrant(qdrant: QdrantStore | None) -> Any:
@@ -208,6 +219,3 @@ def _spellings(proposal: Proposal, why: str) -> str:
     shown = "; ".join(f"{a.value!r} is {a.tenant!r} ({a.why})" for a in proposal.aliases[:5])
     more = f" and {len(proposal.aliases) - 5} more" if len(proposal.aliases) > 5 else ""
     return f"spellings of tenants that are not in the aliases ({why}): {shown}{more}"
-
-
-__all__ = ["SECTIONS", "Request", "Result", "initialise"]

@@ -15,7 +15,6 @@ from tenure.propose.proposal import Alias, Entry, Proposal
 from tenure.propose.yaml_text import comment, entry_lines, flow, scalar
 
 ALIASES = "tenants.csv"
-SECTIONS = ("postgres", "neo4j.nodes", "neo4j.relationships", "qdrant")
 _CONNECTIONS = {
     "postgres": '  postgres: {url: "${TENURE_POSTGRES}"}',
     "neo4j": '  neo4j: {url: "${TENURE_NEO4J}", user: "${TENURE_NEO4J_USER:-neo4j}", '
