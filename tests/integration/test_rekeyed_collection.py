@@ -273,3 +273,22 @@ def test_rollback_says_which_keys_of_the_application_it_would_lose(fragments: Fr
     with fragments.session() as session:
         notes = [note for note in session.rollback_plan().notes if note.id == "TEN124"]
     assert [(note.object, note.count, note.sample) for note in notes] == [(NEW, 1, (new_id("beta", 77),))]
+
+
+def test_rollback_takes_keys_that_were_written_in_the_copy_too(
+    postgres_dsn: str, qdrant_url: str, tmp_path: Path
+) -> None:
+    """Some points had keys before tenure came: these stay, all that tenure wrote goes, wherever it wrote it."""
+    found = Fragments(tmp_path, postgres_dsn, qdrant_url)
+    found.client.set_payload(OLD, {KEY: "acme"}, points=[old_id(20)], wait=True)
+    assert red(found.apply()) == []
+    found.row(100, "acme", 30)
+    found.write(ALIAS, new_id("acme", 30), 30, "acme", None)
+    assert red(found.apply(Phase.CONSTRAIN)) == []
+    assert found.keys(ALIAS)[new_id("acme", 30)] == "acme"
+    with found.session() as session:
+        session.rollback()
+    keys = found.keys(OLD)
+    assert {identity: key for identity, key in keys.items() if key is not None} == {old_id(20): "acme"}
+    assert new_id("acme", 30) in keys
+    found.client.close()

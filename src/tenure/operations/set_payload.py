@@ -25,7 +25,7 @@ from tenure.operations import payload_writes as writes
 from tenure.operations.base import Claim, Operation, RangeSpec, Step
 from tenure.operations.key_losses import set_by_application
 from tenure.operations.point_map import Renamed
-from tenure.operations.switched import switch_of
+from tenure.operations.switched import copy_of, switch_of
 from tenure.stores.qdrant import PointId
 from tenure.values import Finding, Hazard, Outcome, Phase, Store
 
@@ -50,6 +50,7 @@ class SetPayload(Operation):
     kind: ClassVar[str] = "set_payload"
     phase: ClassVar[Phase] = Phase.BACKFILL
     store: ClassVar[Store] = "qdrant"
+    volatile: ClassVar[frozenset[str]] = frozenset({"planned", "points"})
     ranged: ClassVar[bool] = True
 
     spec: PointSpec
@@ -179,6 +180,11 @@ class SetPayload(Operation):
         fresh = baseline is not None and baseline["keyed"] == 0
         changed = writes.clear(ctx, self.spec) if fresh else 0
         changed += writes.restore(ctx, self.id, self.spec, values_only=fresh)
+        copy = copy_of(ctx.ledger, self.collection)
+        if copy is not None:
+            # Points that were born in the re-keyed copy got their key there, and came back with it.
+            born = SetPayload(object=copy, spec=self.spec).id
+            changed += writes.restore(ctx, born, self.spec, values_only=fresh)
         left = ctx.qdrant.count(self.collection, {"must_not": [untagged_filter(self.spec.key)]}) if fresh else 0
         note = "" if fresh else "keys that were there before tenure came stay"
         return Outcome(planned=changed, changed=changed, left=left, note=note)

@@ -20,3 +20,13 @@ def switch_of(ledger: Ledger, collection: str) -> RekeyPoints | None:
     if row.state != "done":
         return None
     return RekeyPoints.model_validate({name: row.body[name] for name in RekeyPoints.model_fields if name in row.body})
+
+
+def copy_of(ledger: Ledger, collection: str) -> str | None:
+    """Return the name of the re-keyed copy of a collection that a plan has, whether readers use it or not, or None."""
+    from tenure.operations.rekey_points import RekeyPoints
+
+    try:
+        return str(ledger.operation(f"qdrant.{RekeyPoints.kind}.{collection}").body["target"])
+    except KeyError:
+        return None
