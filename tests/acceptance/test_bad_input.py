@@ -13,6 +13,7 @@ from command_kit import Ran, run_tenure
 
 from tenure.demo.servers import EmbeddedPostgres
 from tenure.demo.servers.process import free_port
+from tenure.values import NEEDS_CONSENT
 
 SCHEMA = """
 CREATE TABLE projects (id text PRIMARY KEY);
@@ -282,6 +283,10 @@ def test_collection_that_is_not_green(app: App, refused: Callable[..., Ran], qdr
 def test_gates_are_closed_without_a_word(app: App) -> None:
     before = app.fingerprint()
     ran = app.run("apply", "--through", "contract")
+    assert ran.code == 3, ran
+    assert "--allow IRREVERSIBLE" in ran.err
+    consented = [word for hazard in NEEDS_CONSENT for word in ("--allow", str(hazard))]
+    ran = app.run("apply", "--through", "contract", *consented)
     assert ran.code == 3, ran
     assert "--yes" in ran.err
     assert app.fingerprint() == before

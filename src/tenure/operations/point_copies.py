@@ -56,6 +56,7 @@ class Rekeying(Operation):
     """What copy and switch have in common: from which collection to which, and how the new ids are made."""
 
     store: ClassVar[Store] = "qdrant"
+    volatile: ClassVar[frozenset[str]] = frozenset({"planned", "points"})
 
     collection: str
     spec: PointSpec
