@@ -207,6 +207,7 @@ def test_samples_read_as_words() -> None:
     assert said({"item": ends, "key": "a", "reason": ""}) == "(Code x) → ? — key: a"
     assert said({"item": {"id": 3, "n": None}, "reason": "no source"}) == "id: 3 — no source"
     assert said("plain") == "plain"
+    assert said({"item": "x", "tenants": ["a", "b"]}) == "x — tenants: a, b"
 
 
 def test_markup_escapes_children_and_attributes_and_keeps_markup() -> None:

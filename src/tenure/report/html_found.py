@@ -119,6 +119,8 @@ def _finding(finding: Finding, *, remedy: bool) -> Markup:
 
 def said(item: Any) -> str:
     """Return a sample in words: what it is, and what is said of it."""
+    if isinstance(item, list | tuple):
+        return ", ".join(said(each) for each in item)
     if not isinstance(item, Mapping):
         return item if isinstance(item, str) else json.dumps(item, ensure_ascii=False, default=str)
     if set(item) == {"start", "end"}:
