@@ -181,3 +181,16 @@ def test_tables_too_large_to_read_are_sampled(
     assert "3000 of 3000 sampled of about 24000 rows get one tenant (4 tenants)" in text
     counted = "all 24000 rows by parent big_files (archivo = filename): 24000 lead to a row, 0 are empty"
     assert (counted in text) is full
+
+
+def test_a_locked_table_ends_it_after_a_while(
+    playbook: Path, postgres_dsn: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DDL in progress must neither hold init up for ever nor leave half a proposal."""
+    monkeypatch.setattr("tenure.propose.run.LOCK_MS", 200)
+    with psycopg.connect(postgres_dsn) as connection:
+        connection.execute("LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE")
+        code, _, err = call(capsys, "init", "-f", str(playbook))
+    assert code == 5
+    assert "locked" in err
+    assert not playbook.exists()

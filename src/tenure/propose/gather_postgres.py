@@ -217,6 +217,8 @@ class PostgresReader:
                 return self.connection.execute(query.as_string(self.connection).encode()).fetchall()
         except errors.QueryCanceled:
             problem = "reading it took too long; `--full` gives it more time"
+        except errors.LockNotAvailable:
+            problem = "it was locked by DDL; run init again when that is done"
         except (errors.InsufficientPrivilege, errors.InternalError_, errors.FeatureNotSupported) as error:
             problem = str(error).strip().splitlines()[0]
         self.notes.append(f"{name}: {problem}")

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from tenure.catalog import Catalog
-from tenure.errors import UsageError
+from tenure.errors import StoreError, UsageError
 from tenure.masking import remember_secret
 from tenure.playbook import LoadedPlaybook, open_playbook, read_pairs
 from tenure.playbook.environment import environment_for
 from tenure.propose.compose import propose
-from tenure.propose.gather import Wish, gather
+from tenure.propose.gathering import Wish, gather
 from tenure.propose.merge import Merge
 from tenure.propose.proposal import Entry, Proposal
 from tenure.propose.writer import ALIASES, aliases_csv, new_playbook, write_atomically
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tenure.stores.qdrant import QdrantStore
 
 M = TypeVar("M", bound=BaseModel)
+LOCK_MS = 10_000
 VARIABLES = {"postgres": "TENURE_POSTGRES", "neo4j": "TENURE_NEO4J", "qdrant": "TENURE_QDRANT"}
 
 
@@ -63,11 +64,22 @@ def initialise(request: Request, notify: Callable[[str], None] = lambda _: None)
     with ExitStack() as stack:
         postgres, neo4j, qdrant = _stores(request, existing, environment, stack)
         notify("reading catalogs")
+        from psycopg.errors import LockNotAvailable
+
         from tenure.stores.postgres_introspect import introspect_postgres
 
         connection = stack.enter_context(postgres.dedicated())
+        connection.execute(f"SET lock_timeout = {LOCK_MS:d}".encode())
+        try:
+            tables = introspect_postgres(connection)
+        except LockNotAvailable as error:
+            raise StoreError(
+                store="Postgres",
+                problem=f"a table was locked by DDL for more than {LOCK_MS / 1000:g} s.",
+                remedy="Try again when it is done (pg_stat_activity shows it); nothing was written.",
+            ) from error
         catalog = Catalog(
-            postgres=introspect_postgres(connection),
+            postgres=tables,
             neo4j=neo4j.introspect() if neo4j is not None else None,
             qdrant=_introspect_qdrant(qdrant),
         )
