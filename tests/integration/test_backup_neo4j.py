@@ -12,7 +12,7 @@ from neo4j.spatial import CartesianPoint, WGS84Point
 from neo4j.time import Duration
 
 from tenure.backup import neo4j, neo4j_restore
-from tenure.backup.manifest import Entry, Manifest
+from tenure.backup.manifest import Growing, Manifest
 from tenure.backup.restore import refuse_differences
 from tenure.backup.work import Work
 from tenure.demo.servers import EmbeddedNeo4j
@@ -143,14 +143,9 @@ def manifest_of(store: Neo4jStore) -> Manifest:
 def export(url: str, directory: Path, manifest: Manifest | None = None) -> Manifest:
     """Export the graph at *url*, going on with *manifest*."""
     with Neo4jStore(url) as store:
-        done = manifest or manifest_of(store)
-
-        def save(entry: Entry) -> None:
-            nonlocal done
-            done = done.with_entry(entry)
-
-        neo4j.back_up(store, Work(directory), done, save)
-        return done
+        growing = Growing(manifest or manifest_of(store), directory)
+        neo4j.back_up(store, Work(directory), growing)
+        return growing.manifest
 
 
 def test_everything_comes_back(neo4j_url: str, neo4j_server: EmbeddedNeo4j, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from tenure.backup import qdrant, qdrant_restore
-from tenure.backup.manifest import Entry, Manifest
+from tenure.backup.manifest import Growing, Manifest
 from tenure.backup.qdrant_unpack import unpacked_sums
 from tenure.backup.restore import refuse_differences
 from tenure.backup.work import Work
@@ -115,14 +115,9 @@ def state(client: QdrantClient) -> dict[str, Any]:
 
 
 def back_up(store: QdrantStore, url: str, directory: Path, method: qdrant.Method) -> Manifest:
-    done = Manifest(tenure="0", started="", sources={"qdrant": qdrant.source(store)})
-
-    def save(entry: Entry) -> None:
-        nonlocal done
-        done = done.with_entry(entry)
-
-    qdrant.back_up(store, Work(directory), done, save, url=url, method=method)
-    return done
+    growing = Growing(Manifest(tenure="0", started="", sources={"qdrant": qdrant.source(store)}), directory)
+    qdrant.back_up(store, Work(directory), growing, url=url, method=method)
+    return growing.manifest
 
 
 def round_trip(url: str, directory: Path, method: qdrant.Method) -> Manifest:

@@ -133,16 +133,21 @@ def test_a_killed_backup_is_gone_on_with(
 def test_nodes_that_changed_since_are_exported_again(world: World, tmp_path: Path) -> None:
     """Ids of what was deleted between two attempts may be others' by now: then nothing of the graph is kept."""
     target = tmp_path / "backup"
+    with world.session() as session:
+        assert session.neo4j is not None
+        session.neo4j.write("MERGE (:Solo)")
     assert killed_backup(world, target, "neo4j relationships", 2) == -signal.SIGKILL
     before = inodes(target)
     with world.session() as session:
         assert session.neo4j is not None
         session.neo4j.write("MATCH (c:Caso {id: 7}) DETACH DELETE c")
+        session.neo4j.write("MATCH (s:Solo) DETACH DELETE s")
         session.neo4j.write("MERGE (c:Caso {id: 7000}) WITH c MATCH (o:Caso {id: 8}) MERGE (c)-[:SIGUE]->(o)")
         manifest = take(session, target, jobs=1)
     nodes = manifest.entry("neo4j", "nodes Caso")
     assert nodes is not None
     assert nodes.items == NODES
+    assert manifest.entry("neo4j", "nodes Solo") is None
     assert inodes(target)[nodes.files[0].path] != before[nodes.files[0].path]
     world.destroy()
     with world.session() as session:

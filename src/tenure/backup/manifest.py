@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
@@ -110,6 +111,38 @@ class Manifest(Frozen):
 
         body = {"sha256": self.digest, **self.model_dump(mode="json")}
         write_text(directory, NAME, json.dumps(body, indent=2, ensure_ascii=False) + "\n")
+
+
+class Growing:
+    """The manifest of a backup that is being taken: what is done is in the file before the next object is begun."""
+
+    def __init__(self, manifest: Manifest, directory: Path) -> None:
+        """Go on with *manifest* in *directory*."""
+        self.manifest = manifest
+        self._directory = directory
+
+    def entry(self, store: str, object_name: str) -> Entry | None:
+        """Return what is done already, or None."""
+        return self.manifest.entry(store, object_name)
+
+    def add(self, entry: Entry) -> None:
+        """Record an object that is done."""
+        self.manifest = self.manifest.with_entry(entry)
+        self.manifest.save(self._directory)
+
+    def keep_only(self, store: str, objects: Collection[str]) -> None:
+        """Forget what an earlier attempt took of objects that are not there any more."""
+        gone = [entry for entry in self.manifest.of(store) if entry.object not in objects]
+        left = tuple(entry for entry in self.manifest.entries if entry not in gone)
+        self.manifest = self.manifest.model_copy(update={"entries": left})
+        self.manifest.save(self._directory)
+        for file in (file for entry in gone for file in entry.files):
+            (self._directory / file.path).unlink(missing_ok=True)
+
+    def finish(self, time: str) -> None:
+        """Record that everything is done."""
+        self.manifest = self.manifest.model_copy(update={"finished": time})
+        self.manifest.save(self._directory)
 
 
 def load_manifest(directory: Path) -> Manifest:

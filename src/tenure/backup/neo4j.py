@@ -18,7 +18,7 @@ from neo4j.exceptions import DriverError, Neo4jError
 
 from tenure.backup.files import WORK, Written, write_text, writing
 from tenure.backup.fingerprint import Sums, compact, item_hash
-from tenure.backup.manifest import Entry, Manifest, Source
+from tenure.backup.manifest import Entry, Growing, Source
 from tenure.backup.neo4j_numbers import Numbers
 from tenure.backup.neo4j_values import properties_expression, split
 from tenure.backup.work import Work, now
@@ -37,8 +37,6 @@ _STEP = 500
 _SAMPLE = 200
 # A node is in the file of the first of its labels, so each is in exactly one.
 _FIRST = "NOT any(label IN labels(n) WHERE label < $label)"
-
-Save = Callable[[Entry], None]
 
 
 def source(store: Neo4jStore) -> Source:
@@ -219,8 +217,8 @@ class Export:
         yield step
 
 
-def back_up(store: Neo4jStore, work: Work, manifest: Manifest, save: Save) -> None:
-    """Export the graph, calling *save* with each entry; what *manifest* has is kept where it is still true.
+def back_up(store: Neo4jStore, work: Work, growing: Growing) -> None:
+    """Export the graph, adding each object to *growing*; what that has already is kept where it is still true.
 
     Errors: StoreError, BackupInterruptedError.
     """
@@ -229,10 +227,12 @@ def back_up(store: Neo4jStore, work: Work, manifest: Manifest, save: Save) -> No
         export = Export(graph, numbers, work)
         kept = True
         labels: list[str | None] = [*graph.labels(), None]
+        types = graph.types()
         numbers.keep_only([_node_file(label) for label in labels])
+        growing.keep_only("neo4j", [*map(_nodes, labels), *map(_relationships, types)])
         for label in labels:
-            name = f"nodes {label if label is not None else NO_LABEL}"
-            old, file = manifest.entry("neo4j", name), _node_file(label)
+            name = _nodes(label)
+            old, file = growing.entry("neo4j", name), _node_file(label)
             if old is not None and kept and export.unchanged(label, file, old.detail["ids"]):
                 work.reporter.start(f"neo4j {file}", f"Neo4j: {name}", old.items)
                 work.reporter.finish(f"neo4j {file}", "kept: it was done before")
@@ -245,11 +245,11 @@ def back_up(store: Neo4jStore, work: Work, manifest: Manifest, save: Save) -> No
             with writing(work.directory, f"neo4j/{file}") as written:
                 sums, ids = export.nodes(label, file, written)
             work.reporter.finish(f"neo4j {file}", f"{sums.items:,} nodes")
-            save(_entry(name, sums.items, sums.result(), written, started, {"ids": ids}))
+            growing.add(_entry(name, sums.items, sums.result(), written, started, {"ids": ids}))
             ask()
-        for kind in graph.types():
-            name, file = f"relationships {kind}", _file("relationships", kind)
-            if kept and manifest.entry("neo4j", name) is not None:
+        for kind in types:
+            name, file = _relationships(kind), _file("relationships", kind)
+            if kept and growing.entry("neo4j", name) is not None:
                 continue
             started = now()
             work.reporter.start(f"neo4j {file}", f"Neo4j: {name}", graph.count(f"()-[n:{quote(kind)}]->()"))
@@ -257,12 +257,12 @@ def back_up(store: Neo4jStore, work: Work, manifest: Manifest, save: Save) -> No
             with writing(work.directory, f"neo4j/{file}") as written:
                 sums, skipped = export.relationships(kind, file, written)
             work.reporter.finish(f"neo4j {file}", f"{sums.items:,} relationships")
-            save(_entry(name, sums.items, sums.result(), written, started, {"type": kind}, skipped))
+            growing.add(_entry(name, sums.items, sums.result(), written, started, {"type": kind}, skipped))
             ask()
     started = now()
     schema = graph.schema()
     file_written = write_text(work.directory, "neo4j/schema.json", json.dumps(schema, indent=2, ensure_ascii=False))
-    save(
+    growing.add(
         Entry(
             store="neo4j",
             object=SCHEMA,
@@ -306,6 +306,14 @@ def _entry(
         skipped=skipped,
         detail=detail,
     )
+
+
+def _nodes(label: str | None) -> str:
+    return f"nodes {label if label is not None else NO_LABEL}"
+
+
+def _relationships(kind: str) -> str:
+    return f"relationships {kind}"
 
 
 def _node_file(label: str | None) -> str:

@@ -23,11 +23,11 @@ _MADE = """SELECT what, name FROM (
   SELECT 'schema' AS what, nspname::text AS name, 'pg_catalog.pg_namespace'::pg_catalog.regclass AS class, oid
     FROM pg_catalog.pg_namespace WHERE nspname <> 'public'
   UNION ALL SELECT 'relation', relname, 'pg_catalog.pg_class'::pg_catalog.regclass, oid FROM pg_catalog.pg_class
-    WHERE relnamespace = 'public'::pg_catalog.regnamespace
+    WHERE relnamespace = pg_catalog.to_regnamespace('public')
   UNION ALL SELECT 'function', proname, 'pg_catalog.pg_proc'::pg_catalog.regclass, oid FROM pg_catalog.pg_proc
-    WHERE pronamespace = 'public'::pg_catalog.regnamespace
+    WHERE pronamespace = pg_catalog.to_regnamespace('public')
   UNION ALL SELECT 'type', typname, 'pg_catalog.pg_type'::pg_catalog.regclass, oid FROM pg_catalog.pg_type
-    WHERE typnamespace = 'public'::pg_catalog.regnamespace AND typrelid = 0 AND typelem = 0
+    WHERE typnamespace = pg_catalog.to_regnamespace('public') AND typrelid = 0 AND typelem = 0
   UNION ALL SELECT 'large object', oid::text, 'pg_catalog.pg_largeobject'::pg_catalog.regclass, oid
     FROM pg_catalog.pg_largeobject_metadata
 ) AS made
@@ -40,9 +40,6 @@ ORDER BY what, name LIMIT 4"""
 def refuse_unfit(store: PostgresStore, manifest: Manifest) -> None:
     """Errors: RestoreTargetError when the database holds something, RefusedError when it lacks a role or extension."""
     with store.connection() as connection:
-        # Without a schema public its name has no number; then there is nothing in it either.
-        if connection.execute("SELECT pg_catalog.to_regnamespace('public')").fetchone() == (None,):
-            connection.execute("CREATE SCHEMA public")
         made = connection.execute(_MADE).fetchall()
         detail = manifest.sources["postgres"].detail
         roles = _absent(connection, "SELECT rolname FROM pg_catalog.pg_roles", detail.get("roles", ()))

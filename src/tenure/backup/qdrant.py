@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tenure.backup.files import write_text, writing
 from tenure.backup.fingerprint import Sums, compact
-from tenure.backup.manifest import BackupFile, Entry, Manifest, Source
+from tenure.backup.manifest import BackupFile, Entry, Growing, Source
 from tenure.backup.qdrant_snapshots import Snapshots
 from tenure.backup.qdrant_values import encode, full_hash, payload_hash
 from tenure.backup.work import Work, now
 from tenure.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from qdrant_client import QdrantClient
 
     from tenure.stores.qdrant import QdrantStore
@@ -95,14 +93,13 @@ def configuration(store: QdrantStore, name: str) -> dict[str, Any]:
 def back_up(
     store: QdrantStore,
     work: Work,
-    manifest: Manifest,
-    save: Callable[[Entry], None],
+    growing: Growing,
     *,
     url: str,
     api_key: str | None = None,
     method: Method = "auto",
 ) -> None:
-    """Back every collection up, calling *save* with each entry; those in *manifest* are kept.
+    """Back every collection up, adding each to *growing*; those that it has already are kept.
 
     Errors: StoreError, also where snapshots are demanded and the server has none; BackupInterruptedError.
     """
@@ -112,16 +109,19 @@ def back_up(
     with snapshots or contextlib.nullcontext():
         if snapshots is not None and method == "auto" and not snapshots.fit(store.collections()):
             snapshots = None
-        for name in store.collections():
+        names = store.collections()
+        growing.keep_only("qdrant", [f"collection {name}" for name in names])
+        for name in names:
             work.check()
-            if manifest.entry("qdrant", f"collection {name}") is not None:
+            if growing.entry("qdrant", f"collection {name}") is not None:
                 continue
-            save(_snapshot(store, name, work, snapshots) if snapshots is not None else _export(store, name, work))
+            taken = _snapshot(store, name, work, snapshots) if snapshots is not None else _export(store, name, work)
+            growing.add(taken)
     started = now()
     aliases = store.call("aliases", lambda client: client.get_aliases()).aliases
     found = {alias.alias_name: alias.collection_name for alias in sorted(aliases, key=lambda alias: alias.alias_name)}
     file = write_text(work.directory, "qdrant/aliases.json", json.dumps(found, indent=2, ensure_ascii=False))
-    save(_entry(ALIASES, "export", len(found), alias_fingerprints(found), (file,), started, {}))
+    growing.add(_entry(ALIASES, "export", len(found), alias_fingerprints(found), (file,), started, {}))
 
 
 def alias_fingerprints(aliases: dict[str, str]) -> dict[str, str]:

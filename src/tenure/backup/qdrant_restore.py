@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tenure.backup.files import lines
+from tenure.backup.fingerprint import Sums
 from tenure.backup.manifest import Entry, Manifest
 from tenure.backup.qdrant import ALIASES, PAYLOADS, alias_fingerprints, file_stem, page_size, points, sums
 from tenure.backup.qdrant_snapshots import Snapshots
-from tenure.backup.qdrant_values import decode, near
+from tenure.backup.qdrant_values import decode, full_hash, near
 from tenure.backup.work import Work
 from tenure.errors import RestoreTargetError
 
@@ -100,9 +101,15 @@ def _near(store: QdrantStore, entry: Entry, work: Work) -> bool:
     vectors = _description(work.directory, entry.detail["name"])["config"]["params"].get("vectors") or {}
     named = {"": vectors} if "size" in vectors else vectors
     cosine = {name for name, parameters in named.items() if parameters["distance"] == "Cosine"}
-    there = points(store, entry.detail["name"])
-    pairs = zip_longest(lines(work.directory, entry.files[1].path), there, fillvalue={"i": None})
-    return all(near(one, other, cosine) for one, other in pairs)
+    name = entry.detail["name"]
+    written = Sums()
+    written.open(name)
+    pairs = zip_longest(lines(work.directory, entry.files[1].path), points(store, name), fillvalue={"i": None})
+    for one, other in pairs:
+        if not near(one, other, cosine):
+            return False
+        written.add(name, full_hash(one))
+    return written.result() == entry.fingerprints
 
 
 def _import(store: QdrantStore, entry: Entry, work: Work, *, scratch: bool) -> None:

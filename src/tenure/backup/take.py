@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from tenure import __version__
 from tenure.backup.files import MANIFEST, WORK, prepare, reserve
-from tenure.backup.manifest import Entry, Manifest, Source, load_manifest
+from tenure.backup.manifest import Entry, Growing, Manifest, Source, load_manifest
 from tenure.backup.work import Work, now
 from tenure.errors import BackupError, RefusedError, TenureError
 from tenure.runner.context import Reporter, SilentReporter, StopSignal
@@ -58,40 +58,32 @@ def take(
     stopped = f"`tenure backup --to {directory}` goes on with what is not done yet."
     work = Work(directory.absolute(), reporter or SilentReporter(), signal or StopSignal(), stopped)
     with _alone(work.directory), _disk(work.directory):
-        manifest = _begun(session, work.directory)
-        reserve(work.directory, _estimate(session, manifest) + _SPARE)
-
-        def save(entry: Entry) -> None:
-            nonlocal manifest
-            manifest = manifest.with_entry(entry)
-            manifest.save(work.directory)
-
-        manifest.save(work.directory)
-        for part in _parts(session, work, manifest, save, qdrant, jobs):
+        growing = Growing(_begun(session, work.directory), work.directory)
+        reserve(work.directory, _estimate(session, growing.manifest) + _SPARE)
+        growing.manifest.save(work.directory)
+        for part in _parts(session, work, growing, qdrant, jobs):
             part()
             work.check()
-        manifest = manifest.model_copy(update={"finished": now()})
-        manifest.save(work.directory)
+        growing.finish(now())
         shutil.rmtree(work.directory / WORK)
-    return manifest
+    return growing.manifest
 
 
 def _parts(
     session: Session,
     work: Work,
-    manifest: Manifest,
-    save: Callable[[Entry], None],
+    growing: Growing,
     method: Method,
     jobs: int | None,
 ) -> Iterator[Callable[[], None]]:
     connections = session.playbook.connections
-    if not manifest.of("postgres"):
-        yield lambda: save(_postgres(session, work, jobs))
+    if not growing.manifest.of("postgres"):
+        yield lambda: growing.add(_postgres(session, work, jobs))
     graph = session.neo4j
     if graph is not None:
         from tenure.backup import neo4j
 
-        yield lambda: neo4j.back_up(graph, work, manifest, save)
+        yield lambda: neo4j.back_up(graph, work, growing)
     vectors = session.qdrant
     if vectors is not None and connections.qdrant is not None:
         from tenure.backup import qdrant
@@ -99,7 +91,7 @@ def _parts(
         key = connections.qdrant.api_key
         secret = key.get_secret_value() if key is not None else None
         url = connections.qdrant.url
-        yield lambda: qdrant.back_up(vectors, work, manifest, save, url=url, api_key=secret, method=method)
+        yield lambda: qdrant.back_up(vectors, work, growing, url=url, api_key=secret, method=method)
 
 
 def _postgres(session: Session, work: Work, jobs: int | None) -> Entry:

@@ -82,6 +82,8 @@ def check(directory: Path, playbook: Path, rehearse: bool, no_record: bool, as_j
     from tenure.runner.context import StopSignal
 
     log_to_stderr()
+    # Before the work, not after it, is the time to say that there is no playbook.
+    session = None if no_record else open_session(playbook)
     stop, compared = StopSignal(), 0
     notes: tuple[str, ...] = ()
     with reporter() as shown, stopping(stop):
@@ -95,10 +97,10 @@ def check(directory: Path, playbook: Path, rehearse: bool, no_record: bool, as_j
             notes, compared = rehearsal.notes, rehearsal.compared
         else:
             manifest = check_files(directory, reporter=shown, signal=stop)
-    if not no_record:
+    if session is not None:
         from tenure.backup.gate import record
 
-        with open_session(playbook) as session:
+        with session:
             record(session, directory, manifest, rehearsed=rehearse and not notes)
     if as_json:
         document = {"rehearsed": compared, "notes": list(notes), "recorded": not no_record}
