@@ -6,7 +6,7 @@
 --
 -- Rendered by `tenure render`; change the playbook, not this file.
 -- playbook e9d6c79d124ec092f1e1e3aa8911b805d77e2b5868c92d75347ac8b944f69375
--- plan     05c52fa5be61c1dbc561d99c055d4412adc25bd862da99ddadd35c4b45c9e9ac
+-- plan     3a70a94de3bc3cf7b9cb0ef107ccb7a3ad73ea2eed92c74020cc07c17ee0efc7
 
 SET client_encoding = 'UTF8';
 SET standard_conforming_strings = on;

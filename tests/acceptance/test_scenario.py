@@ -1,6 +1,6 @@
 """The hard scenario: everything of two tenants has the same names, one code has most of all relationships.
 
-TENURE_SCENARIO_RELATIONSHIPS sets how many (20,000 by default).
+TENURE_SCENARIO_RELATIONSHIPS sets how many (5,000 by default).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collision import NEW, OLD, TENANTS, Collision, differing
 from tenure.errors import RefusedError
 from tenure.values import Hazard, Phase
 
-HUB = int(os.environ.get("TENURE_SCENARIO_RELATIONSHIPS", "20000"))
+HUB = int(os.environ.get("TENURE_SCENARIO_RELATIONSHIPS", "5000"))
 
 
 @pytest.fixture
