@@ -14,6 +14,7 @@ import pytest
 from tenure.demo.servers import EmbeddedNeo4j, EmbeddedPostgres, EmbeddedQdrant, console_progress
 from tenure.demo.servers.neo4j import default_version
 from tenure.errors import ServerDownloadError
+from tenure.masking import forget_secrets
 
 # A fixture that needs a server marks its tests, so that `-m "not neo4j"` picks by server without anybody's diligence.
 MARKED_BY = {"postgres_server": "postgres", "neo4j_server": "neo4j", "qdrant_server": "qdrant"}
@@ -50,6 +51,13 @@ def _skip_when_absent() -> Iterator[None]:
         yield
     except ServerDownloadError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(autouse=True)
+def _no_secrets_of_other_tests() -> Iterator[None]:
+    """Keep one test's made-up password from being masked in the words of the next."""
+    yield
+    forget_secrets()
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,11 @@ def remember_secret(value: str | None) -> None:
         _known.add(value)
 
 
+def forget_secrets() -> None:
+    """Forget every remembered secret: a process that opens one playbook after another starts afresh."""
+    _known.clear()
+
+
 def mask_secrets(text: str) -> str:
     """Return *text* without passwords in URLs and key=value pairs, and without any remembered secret."""
     text = _URL_PASSWORD.sub(rf"\g<head>:{MASK}@", text)
