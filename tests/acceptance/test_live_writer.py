@@ -19,14 +19,11 @@ from tenure.demo.example.journal import lost_writes, replay
 RATE = 40
 # What the writer adds knows its project: rows of these files and fragments must end there, in every store.
 QUARANTINE = "__quarantine__"
-
-
-@contextmanager
-
 # `apply` stops before the gates; what is behind them stays planned.
 RUN = ("expand", "backfill", "constrain")
 
 
+@contextmanager
 def _writer(migration: Migration, journal: Path) -> Iterator[subprocess.Popen[str]]:
     """Run the old writer beside the block; it must end in order, with every write that it began confirmed."""
     process = subprocess.Popen(
