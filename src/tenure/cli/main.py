@@ -95,6 +95,8 @@ def run(args: Sequence[str]) -> int:
 def main() -> NoReturn:
     """Run the command line of this process."""
     signal.signal(signal.SIGTERM, _terminated)
+    # A script's background jobs start with SIGINT ignored; being asked to stop in order must work there as well.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     code = run(sys.argv[1:])
     try:
         sys.stdout.flush()
