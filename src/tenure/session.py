@@ -122,22 +122,22 @@ class Session:
             qdrant=self._introspect_qdrant(),
         )
 
-    def planning_catalog(self) -> Catalog:
-        """Return the catalog that plans are made from: as it was before the first run, plus what is new."""
-        live = self.catalog()
+    def planning_catalog(self, live: Catalog | None = None) -> Catalog:
+        """Return the catalog that plans are made from: as it was before the first run, plus what is new in *live*."""
+        live = live or self.catalog()
         kept = self.ledger.baseline("catalog", "") if self.ledger.installed() else None
         if kept is None:
             return live
         before = Catalog.model_validate(kept)
         return with_replaced(merged(before, live), before, self.key.name)
 
-    def plan(self) -> Plan:
-        """Return the plan: the one that the ledger has while the playbook is the same, else a new one."""
+    def plan(self, catalog: Catalog | None = None) -> Plan:
+        """Return the plan: the one that the ledger has while the playbook is the same, else one made from *catalog*."""
         if self.ledger.installed():
             latest = self.ledger.latest_run()
             if latest is not None and latest.playbook_hash == self.playbook.digest():
                 return Plan.restore(latest.plan)
-        return plan(self.playbook, self.planning_catalog())
+        return plan(self.playbook, catalog or self.planning_catalog())
 
     def rules(self, catalog: Catalog) -> RowRules:
         """Return the resolved rules of the tables."""

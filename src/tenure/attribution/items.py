@@ -209,7 +209,7 @@ def _field(fields: Mapping[str, Any], name: str) -> Any:
 def _askable(source: RowSource, texts: Iterable[str]) -> list[str]:
     """Return those texts that a value of the source's type can be written as."""
     if source.column_type == "uuid":
-        return [text for text in texts if _is_uuid(text)]
+        return [text for text in texts if is_uuid(text)]
     if source.column_type in ("smallint", "integer", "bigint"):
         return [text for text in texts if text.lstrip("-").isdigit()]
     return list(texts)
@@ -219,7 +219,8 @@ def _is_scalar(value: Any) -> bool:
     return not isinstance(value, (list, tuple, dict, set))
 
 
-def _is_uuid(text: str) -> bool:
+def is_uuid(text: str) -> bool:
+    """Return whether a text can be compared with a uuid column."""
     try:
         uuid.UUID(text)
     except ValueError:

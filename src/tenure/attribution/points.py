@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from tenure.attribution.items import Item, Lookups, as_text, decide_items
+from tenure.attribution.items import Item, Lookups, as_text, decide_items, is_uuid
 from tenure.attribution.resolve import Answer, Decision, Says
 from tenure.attribution.rows import raw, table_sql
 from tenure.attribution.spec import ColumnSource, ItemRule, RowSource
@@ -161,7 +161,7 @@ class RowsExist:
         """Return the texts of those *values* that a row of *source* has; a value of another type has none."""
         asked = sorted({as_text(value) for value in values if value is not None and not isinstance(value, list | dict)})
         if source.column_type == "uuid":
-            asked = [text for text in asked if _is_uuid(text)]
+            asked = [text for text in asked if is_uuid(text)]
         elif source.column_type in ("smallint", "integer", "bigint"):
             asked = [text for text in asked if text.removeprefix("-").isdecimal()]
         if not asked:
@@ -367,11 +367,3 @@ def _at(payload: Mapping[str, Any], place: str) -> Any:
             return None
         value = value.get(part)
     return value
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        uuid.UUID(text)
-    except ValueError:
-        return False
-    return True

@@ -11,12 +11,9 @@ from tenure.attribution.items import Lookups
 from tenure.attribution.points import Resolve
 from tenure.attribution.rows import Scope
 from tenure.attribution.sources_scope import Columns, sources_scope
-from tenure.catalog import Catalog
-from tenure.catalog.merge import merged
 from tenure.checks.base import View
 from tenure.operations.point_map import Renamed
 from tenure.operations.switched import switch_of
-from tenure.planner import Plan, plan
 
 if TYPE_CHECKING:
     from tenure.ledger import Ledger
@@ -26,15 +23,10 @@ if TYPE_CHECKING:
 def bare_view(session: Session, mode: Literal["sources", "keys"] = "keys") -> View:
     """Return a view that reads tenants from the keys; nothing is decided. Reading the catalog is all it costs."""
     from tenure.planner import graph, points
-    from tenure.planner.points import with_replaced
 
     live = session.catalog()
     ledger = session.ledger if session.ledger.installed() else None
-    kept = ledger.baseline("catalog", "") if ledger is not None else None
-    catalog = live
-    if kept is not None:
-        before = Catalog.model_validate(kept)
-        catalog = with_replaced(merged(before, live), before, session.key.name)
+    catalog = session.planning_catalog(live)
     rows = row_rules(session.playbook, catalog.postgres)
     scope = Scope(whole=True)
     vectors = points.rules(session.playbook, catalog, rows)
@@ -52,7 +44,7 @@ def bare_view(session: Session, mode: Literal["sources", "keys"] = "keys") -> Vi
         key=session.key,
         catalog=catalog,
         live=live,
-        plan=_plan(session, catalog, ledger),
+        plan=session.plan(catalog),
         rows=rows,
         graph=graph.rules(session.playbook, catalog, rows),
         points=vectors,
@@ -77,14 +69,6 @@ def resolving(view: View, collection: str) -> Iterator[Resolve | None]:
         return
     with Renamed(view.postgres, switch, view.lookups) as resolve:
         yield resolve
-
-
-def _plan(session: Session, catalog: Catalog, ledger: Ledger | None) -> Plan:
-    """Return what `Session.plan` returns, without reading the stores a second time."""
-    latest = ledger.latest_run() if ledger is not None else None
-    if latest is not None and latest.playbook_hash == session.playbook.digest():
-        return Plan.restore(latest.plan)
-    return plan(session.playbook, catalog)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from psycopg import sql
 
-from tenure.attribution.items import as_text
+from tenure.attribution.items import as_text, is_uuid
 from tenure.attribution.points import PointSpec, is_untagged
 from tenure.attribution.rows import raw, table_sql
 from tenure.operations.base import Operation
@@ -142,7 +142,7 @@ class Rekeying(Operation):
             return {}
         asked = [text for text in {_known_by(self, point) for point in page} if text]
         if source.column_type == "uuid":
-            asked = [text for text in asked if _is_uuid(text)]
+            asked = [text for text in asked if is_uuid(text)]
         elif source.column_type in ("smallint", "integer", "bigint"):
             asked = [text for text in asked if text.removeprefix("-").isdecimal()]
         query = sql.SQL(
@@ -238,11 +238,3 @@ def _vector(value: Any) -> list[float] | None:
         except ValueError:
             return None
     return [float(part) for part in value] if isinstance(value, list) and value else None
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        uuid.UUID(text)
-    except ValueError:
-        return False
-    return True
