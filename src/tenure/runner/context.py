@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from tenure.errors import InterruptedRunError, UsageError
+from tenure.runner.pace import Pace
 from tenure.values import TenantKey
 
 if TYPE_CHECKING:
@@ -120,6 +121,11 @@ class Context:
     signal: StopSignal = field(default_factory=StopSignal)
     reporter: Reporter = field(default_factory=SilentReporter)
     fence: Fence = field(default_factory=_no_fence)
+    pace: Pace = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Steer batches by the limits as they are at the moment."""
+        self.pace = Pace(lambda: self.limits.batch_ms)
 
     @property
     def neo4j(self) -> Neo4jStore:

@@ -1,0 +1,59 @@
+"""Steers the size of a batch to the time that one should take: additive increase, multiplicative decrease."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import monotonic
+
+SHRINK = 0.5
+STEPS = 20  # an increase is this part of the largest size: from the least to the most in twenty quick batches
+
+
+@dataclass
+class _Size:
+    now: int
+    least: int
+    most: int
+
+
+class Pace:
+    """How large the next batch of each operation may be. All threads of an operation share one size.
+
+    A batch that took longer than asked halves it; one that took less than half of that adds a twentieth of the largest
+    size. In between it stays, so that a size that fits does not swing (Chiu and Jain 1989: additive increase with
+    multiplicative decrease is what converges to a fair share of a server that others use too).
+    """
+
+    def __init__(self, batch_ms: Callable[[], int]) -> None:
+        """Ask *batch_ms* before each decision how long a batch should take, in milliseconds: it may change in a run."""
+        self._batch_ms = batch_ms
+        self._sizes: dict[str, _Size] = {}
+        self._lock = threading.Lock()
+
+    def size(self, operation: str, *, start: int, least: int, most: int) -> int:
+        """Return how many items the next batch of *operation* should have; *start* is the size of its first."""
+        with self._lock:
+            known = self._sizes.setdefault(operation, _Size(start, least, most))
+            return min(known.most, max(known.least, known.now))
+
+    def took(self, operation: str, items: int, seconds: float) -> None:
+        """Learn that a batch of *items* took *seconds*. One that was smaller than it might have been lets nothing grow."""
+        wanted = self._batch_ms() / 1000
+        with self._lock:
+            known = self._sizes.get(operation)
+            if known is None:
+                return
+            if seconds > wanted:
+                known.now = max(known.least, int(min(known.now, items or known.now) * SHRINK))
+            elif seconds < wanted / 2 and items >= known.now:
+                known.now = min(known.most, known.now + max(1, known.most // STEPS))
+
+    @contextmanager
+    def timed(self, operation: str, items: int) -> Iterator[None]:
+        """Time the block as one batch of *items*; a batch that fails teaches nothing."""
+        started = monotonic()
+        yield
+        self.took(operation, items, monotonic() - started)

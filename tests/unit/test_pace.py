@@ -1,0 +1,56 @@
+"""The size of a batch follows the time that batches take."""
+
+from __future__ import annotations
+
+from tenure.runner.pace import Pace
+
+OPERATION = "backfill:table"
+
+
+def paced(batch_ms: int = 300) -> Pace:
+    pace = Pace(lambda: batch_ms)
+    assert pace.size(OPERATION, start=1_000, least=100, most=10_000) == 1_000
+    return pace
+
+
+def now(pace: Pace) -> int:
+    return pace.size(OPERATION, start=1_000, least=100, most=10_000)
+
+
+def test_a_slow_batch_halves_the_next_one_down_to_the_least() -> None:
+    pace = paced()
+    sizes = []
+    for _ in range(6):
+        pace.took(OPERATION, now(pace), 0.5)
+        sizes.append(now(pace))
+    assert sizes == [500, 250, 125, 100, 100, 100]
+
+
+def test_quick_batches_add_a_twentieth_of_the_most_up_to_it() -> None:
+    pace = paced()
+    pace.took(OPERATION, now(pace), 0.01)
+    assert now(pace) == 1_500
+    for _ in range(30):
+        pace.took(OPERATION, now(pace), 0.01)
+    assert now(pace) == 10_000
+
+
+def test_a_batch_that_fits_changes_nothing() -> None:
+    pace = paced()
+    pace.took(OPERATION, 1_000, 0.25)
+    assert now(pace) == 1_000
+
+
+def test_a_short_batch_at_the_end_of_a_range_does_not_grow_the_next() -> None:
+    pace = paced()
+    pace.took(OPERATION, 7, 0.001)
+    assert now(pace) == 1_000
+
+
+def test_the_time_that_is_asked_for_may_change_while_it_runs() -> None:
+    asked = [300]
+    pace = Pace(lambda: asked[0])
+    pace.size(OPERATION, start=1_000, least=100, most=10_000)
+    asked[0] = 50
+    pace.took(OPERATION, 1_000, 0.2)
+    assert now(pace) == 500
