@@ -40,7 +40,7 @@ class Pace:
             return min(known.most, max(known.least, known.now))
 
     def took(self, operation: str, items: int, seconds: float) -> None:
-        """Learn that a batch of *items* took *seconds*. One that was smaller than it might have been lets nothing grow."""
+        """Learn that a batch of *items* took *seconds*; one smaller than it might have been lets nothing grow."""
         wanted = self._batch_ms() / 1000
         with self._lock:
             known = self._sizes.get(operation)
