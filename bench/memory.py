@@ -71,7 +71,7 @@ def measure(running: Servers, scale: float, log: Path, playbook: Path | None = N
         "TENURE_NEO4J": running.neo4j.url,
         "TENURE_QDRANT": running.qdrant.url,
     }
-    command = [str(COMMAND), "apply", "-f", str(playbook or directory() / "tenure.yaml")]
+    command = [str(COMMAND), "apply", "--allow", "NO_BACKUP", "-f", str(playbook or directory() / "tenure.yaml")]
     peak, code, seconds = peak_and_code(command, environment, log)
     with psycopg.connect(dsn) as connection:
         phases = {row[0]: {"seconds": round(row[1], 1), "changed": row[2]} for row in connection.execute(PHASES)}

@@ -174,10 +174,12 @@ class Session:
         """Run or resume the plan up to and including phase *through*, then verify.
 
         Errors: PlanError when playbook and stores do not fit, PreflightError when inspect finds errors before anything
-        was written, and all that `Runner.run` raises.
+        was written, RefusedError without a checked backup of the last day (or `Hazard.NO_BACKUP` in *allowed*), and all
+        that `Runner.run` raises.
         """
+        from tenure.backup.gate import require_backup
         from tenure.checks import bare_view, drift_baseline
-        from tenure.runner.runner import Runner
+        from tenure.runner.runner import Runner, consent
 
         current = self.plan()
         if current.errors:
@@ -193,6 +195,10 @@ class Session:
                     remedy=errors[0].remedy + (f" And {len(errors) - 1} more: `tenure inspect`." if errors[1:] else ""),
                     findings=tuple(errors),
                 )
+        allowed = frozenset(allowed)
+        consent(current, through, allowed)
+        require_backup(self, allowed, through)
+        if not self._begun():
             self.ledger.install()
             self.ledger.keep_baseline("catalog", "", self.catalog().model_dump(mode="json"))
             for name, body in drift_baseline(bare_view(self, "sources")).items():

@@ -23,6 +23,7 @@ INSERT INTO projects VALUES ('a'), ('b');
 INSERT INTO files SELECT n, CASE WHEN n % 2 = 0 THEN 'a' ELSE 'b' END, 'file ' || n FROM generate_series(1, 20) n;
 INSERT INTO parts SELECT 'part ' || n, 1 + n % 20 FROM generate_series(1, 100) n;
 """
+WITHOUT_BACKUP = ("--allow", "NO_BACKUP")
 TABLES = "  files: {tenant: {column: project}}\n  parts: {tenant: {parent: files, match: {file_id: id}}}\n"
 HEAD = "version: 1\ntenant: {key: project_id, registry: {table: projects, column: id}}\n"
 
@@ -82,7 +83,7 @@ def refused(app: App) -> Callable[..., Ran]:
 
     def check(code: int, *named: str, allow: tuple[str, ...] = ()) -> Ran:
         before = app.fingerprint()
-        ran = app.run("apply", "--yes", *allow)
+        ran = app.run("apply", "--yes", *WITHOUT_BACKUP, *allow)
         assert ran.code == code, ran
         assert "Traceback" not in ran.err
         assert "Unexpected" not in ran.err
@@ -100,7 +101,7 @@ def refused(app: App) -> Callable[..., Ran]:
 
 def test_good_input_is_applied(app: App) -> None:
     """The counterpart without which the rest would prove nothing: the very same application passes."""
-    ran = app.run("apply", "--yes", "--json")
+    ran = app.run("apply", "--yes", "--json", *WITHOUT_BACKUP)
     assert ran.code == 0, ran
     assert ran.document["ok"] is True
     assert app.run("plan", "--json").document["hash"] == ran.document["hash"]
@@ -109,6 +110,22 @@ def test_good_input_is_applied(app: App) -> None:
     again = app.run("apply", "--json").document
     assert again["swept"] == 0
     assert not [operation for operation in again["operations"] if operation["changed"]]
+
+
+def test_no_backup(app: App, tmp_path: Path) -> None:
+    """Nothing is written without a checked backup or the operator's word; the word and the backup are both kept."""
+    before = app.fingerprint()
+    ran = app.run("apply")
+    assert ran.code == 3
+    assert "knows of no checked backup" in ran.err
+    assert "--allow NO_BACKUP" in ran.err
+    assert app.fingerprint() == before
+    assert app.run("backup", "--to", str(tmp_path / "kept")).code == 0
+    assert app.run("apply").code == 0
+    with psycopg.connect(app.dsn) as connection:
+        kinds = [row[0] for row in connection.execute("SELECT kind FROM tenure.event").fetchall()]
+    assert "backup checked" in kinds
+    assert "backup waived" not in kinds
 
 
 def test_wrong_key(app: App, refused: Callable[..., Ran]) -> None:
@@ -224,7 +241,7 @@ def graph(app: App, neo4j_url: str) -> Iterator[Any]:
 def test_graph_duplicates_break_the_constraint_to_come(app: App, graph: Any) -> None:
     """The plan has the constraint, since there was one when the run began; then duplicates came in without it."""
     graph.execute_query("CREATE CONSTRAINT part_id FOR (p:Part) REQUIRE p.id IS UNIQUE")
-    assert app.run("apply", "--through", "expand").code == 0
+    assert app.run("apply", "--through", "expand", *WITHOUT_BACKUP).code == 0
     graph.execute_query("DROP CONSTRAINT part_id")
     graph.execute_query("CREATE (:Part {id: 'part 3'})")
     ran = app.run("inspect", "--json")

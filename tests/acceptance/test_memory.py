@@ -55,7 +55,7 @@ def test_three_times_the_data_take_no_more_memory(
         }
         log = tmp_path / f"{scale}.log"
         with log.open("wb") as output:
-            command = [str(COMMAND), "apply", "-f", str(PLAYBOOK)]
+            command = [str(COMMAND), "apply", "--allow", "NO_BACKUP", "-f", str(PLAYBOOK)]
             process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
             peaks[scale] = _peak_mb(process)
         assert process.returncode == 0, log.read_text()

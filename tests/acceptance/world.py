@@ -155,7 +155,7 @@ class Migration:
         changed by TEST_... variables."""
         program = [sys.executable, str(LAUNCHER)] if environment else [str(COMMAND)]
         process = subprocess.Popen(
-            [*program, *(arguments or ("apply",)), "-f", str(PLAYBOOK)],
+            [*program, *(arguments or ("apply", "--allow", "NO_BACKUP")), "-f", str(PLAYBOOK)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,

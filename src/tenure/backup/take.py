@@ -69,6 +69,25 @@ def take(
     return growing.manifest
 
 
+def take_checked(
+    session: Session,
+    directory: Path,
+    *,
+    qdrant: Method = "auto",
+    jobs: int | None = None,
+    reporter: Reporter | None = None,
+    signal: StopSignal | None = None,
+) -> Manifest:
+    """Take a backup, read all of it again, and record in the ledger that it is whole; see `take`."""
+    from tenure.backup.check import check
+    from tenure.backup.gate import record
+
+    take(session, directory, qdrant=qdrant, jobs=jobs, reporter=reporter, signal=signal)
+    manifest = check(directory, reporter=reporter, signal=signal)
+    record(session, directory, manifest)
+    return manifest
+
+
 def _parts(
     session: Session,
     work: Work,

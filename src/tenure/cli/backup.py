@@ -115,19 +115,14 @@ def check(directory: Path, playbook: Path, rehearse: bool, no_record: bool, as_j
 
 
 def _take(session: Session, directory: Path, qdrant: Any, jobs: int | None) -> Manifest:
-    from tenure.backup.check import check as check_files
-    from tenure.backup.gate import record
-    from tenure.backup.take import take
+    from tenure.backup.take import take_checked
     from tenure.cli.progress import reporter
     from tenure.cli.signals import stopping
     from tenure.runner.context import StopSignal
 
     stop = StopSignal()
     with reporter() as shown, stopping(stop):
-        take(session, directory, qdrant=qdrant, jobs=jobs, reporter=shown, signal=stop)
-        manifest = check_files(directory, reporter=shown, signal=stop)
-    record(session, directory, manifest)
-    return manifest
+        return take_checked(session, directory, qdrant=qdrant, jobs=jobs, reporter=shown, signal=stop)
 
 
 def _print_offline(session: Session, directory: Path) -> None:

@@ -7,15 +7,17 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Protocol
 
+from tenure.backup.take import take_checked
 from tenure.demo.example import Manifest, directory, generate, load_all
 from tenure.demo.servers import Servers, servers
 from tenure.errors import UsageError
 from tenure.playbook import load_playbook
 from tenure.runner.context import Reporter, StopSignal
 from tenure.session import LAST_BEFORE_GATE, Applied, Session
-from tenure.values import NEEDS_CONSENT, Phase
+from tenure.values import NEEDS_CONSENT, Hazard, Phase
 
 if TYPE_CHECKING:
     from tenure.checks import Report
@@ -160,10 +162,23 @@ def run_demo(options: DemoOptions, addresses: Addresses, audience: Audience) -> 
             audience.inspected(session.inspect())
         with step("plan", _PLAN):
             audience.planned(session.plan())
+        with step("backup", _BACKUP), _backup_directory(options) as kept, audience.progress() as (reporter, stop):
+            take_checked(session, kept, reporter=reporter, signal=stop)
         with step("apply", _APPLY.format(through=options.through)), audience.progress() as (reporter, stop):
             # Nobody else writes to these stores, so nothing has to be asked.
-            applied = session.apply(options.through, allowed=NEEDS_CONSENT, reporter=reporter, signal=stop)
+            allowed = NEEDS_CONSENT - {Hazard.NO_BACKUP}
+            applied = session.apply(options.through, allowed=allowed, reporter=reporter, signal=stop)
     return DemoResult(manifest=manifest, applied=applied, seconds=seconds, peak_mb=peak_memory())
+
+
+@contextmanager
+def _backup_directory(options: DemoOptions) -> Iterator[Path]:
+    """Lend where the backup goes: beside the servers' data when they are kept, else one that is removed again."""
+    if options.directory is not None:
+        yield options.directory / "backup"
+        return
+    with TemporaryDirectory(prefix="tenure-demo-backup-") as directory_:
+        yield Path(directory_) / "backup"
 
 
 def peak_memory() -> float | None:
@@ -225,6 +240,9 @@ _INSPECT = (
     "point from the sources that the playbook names. What no source knows is listed, never guessed."
 )
 _PLAN = "plan: what will be done, in the safe order; the same playbook and the same stores always give the same plan."
+_BACKUP = (
+    "backup: a copy of all three stores, read again to prove it whole; apply wants one that is younger than a day."
+)
 _APPLY = (
     "apply: adds the key, fills it range by range while the application could go on working, holds it fast (through "
     "{through}), and then verifies: every key is derived again from its sources and compared, in all three stores."
