@@ -1,6 +1,6 @@
 """Measures what `tenure apply` needs: peak memory of its process and the time of each phase, at several scales.
 
-``python bench/memory.py --scale 50 --scale 100`` starts the embedded servers once, loads the example at each scale,
+``python -m bench.memory --scale 50 --scale 100`` starts the embedded servers once, loads the example at each scale,
 runs the installed command as a child and prints one JSON line for each: the peak of its resident memory, seconds and
 items written by phase and store from the ledger. Linux only (/proc).
 """

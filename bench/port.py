@@ -1,8 +1,8 @@
-"""What a store's bench is made of: cases that run in rounds, a section with their figures, goals that it is held to.
+"""What a store's bench is made of: cases that run in rounds, a section with their figures, goals it is held to.
 
-A module ``bench.<store>`` has ``sections(options, say)``, which starts its server, yields a `Section` per table to print
-and stops what it started. Timings on a shared machine mean little by themselves: a case is always run in the same rounds
-as its baseline, and what is compared are the ratios within a round.
+A module ``bench.<store>`` has ``sections(options, say)``, which starts its server, yields a `Section` per table to
+print and stops what it started. Timings on a shared machine mean little by themselves: a case is always run in the same
+rounds as its baseline, and what is compared are the ratios within a round.
 """
 
 from __future__ import annotations
