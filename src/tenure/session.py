@@ -227,7 +227,6 @@ class Session:
 
     def context(self, reporter: Reporter | None = None, signal: StopSignal | None = None) -> Context:
         """Return what operations run with."""
-        limits = self.playbook.limits
         return Context(
             key=self.key,
             postgres=self.postgres,
@@ -235,7 +234,7 @@ class Session:
             lookups=Lookups(self.postgres.connection, self.key),
             neo4j_store=self.neo4j,
             qdrant_store=self.qdrant,
-            limits=Limits(batch_ms=limits.batch_ms, workers=limits.workers.model_dump()),
+            limits=Limits.of(self.playbook.limits),
             reporter=reporter or SilentReporter(),
             signal=signal or StopSignal(),
             fence=self._fence(),

@@ -13,14 +13,6 @@ from tenure.cli.failures import print_json
 if TYPE_CHECKING:
     from tenure.ledger import Ledger
 
-# Name: the least value, what it is.
-LIMITS: dict[str, tuple[int, str]] = {
-    "batch_ms": (1, "the time that one batch should take, in milliseconds"),
-    "workers.postgres": (1, "threads that write to Postgres"),
-    "workers.neo4j": (1, "threads that write to Neo4j"),
-    "workers.qdrant": (1, "threads that write to Qdrant"),
-}
-
 
 @click.command()
 @playbook_option
@@ -43,20 +35,36 @@ def resume(playbook: Path, as_json: bool) -> None:
 @json_option
 @click.argument("setting", metavar="NAME=VALUE")
 def limit(playbook: Path, setting: str, as_json: bool) -> None:
-    """Set a limit of the run: batch_ms, workers.postgres, workers.neo4j or workers.qdrant."""
+    """Change a limit of the run while it goes on: batch_ms, share, workers.postgres, replication_lag, ...
+
+    `off` switches a signal off. The names and words are those of the playbook's `limits`; a wrong name lists them. It
+    holds until it is set again.
+    """
     name, value = parse_limit(setting)
-    _request(playbook, name, str(value), as_json, f"{name} is {value}: {LIMITS[name][1]}.")
+    _request(playbook, name, value, as_json, f"{name} is {value}: {_meaning(name)}.")
 
 
-def parse_limit(setting: str) -> tuple[str, int]:
+def parse_limit(setting: str) -> tuple[str, str]:
     """Return name and value of ``NAME=VALUE``. Errors: click.UsageError that lists what may be set."""
-    name, _, text = setting.partition("=")
-    if name not in LIMITS:
-        raise click.UsageError(f"There is no limit {name!r}. Limits are: {', '.join(LIMITS)}.")
-    least, what = LIMITS[name]
-    if not text.isascii() or not text.isdecimal() or int(text) < least:
-        raise click.UsageError(f"{name}={text}: write a whole number from {least} on, {what}.")
-    return name, int(text)
+    from tenure.playbook.limits import Limits, limit_names
+
+    name, equals, text = (part.strip() for part in setting.partition("="))
+    try:
+        if not equals and name in limit_names():
+            raise click.UsageError(f"{name} needs a value: {name}=VALUE. It is {_meaning(name)}.")
+        Limits().changed(name, text)
+    except LookupError:
+        raise click.UsageError(f"There is no limit {name!r}. Limits are: {', '.join(limit_names())}.") from None
+    except ValueError as error:
+        raise click.UsageError(f"{name}={text}: {error}") from None
+    return name, text
+
+
+def _meaning(name: str) -> str:
+    from tenure.playbook.limits import limit_names
+
+    text = limit_names()[name]
+    return text[0].lower() + text[1:]
 
 
 def _request(playbook: Path, name: str, value: str, as_json: bool, said: str) -> None:

@@ -65,6 +65,7 @@ class BarReporter:
         self._lock = threading.Lock()
         self._running: dict[str, tuple[TaskID, str, float]] = {}
         self._resumed: set[str] = set()
+        self._held: dict[str, str] = {}
 
     def start(self, operation: str, title: str, total: int | None) -> None:
         """Show a bar; one that pulses where the total is not known."""
@@ -90,6 +91,18 @@ class BarReporter:
         """Print a line above the bars."""
         title = self._running[operation][1] if operation in self._running else operation
         self.progress.console.print(Text(f"  {clean(title)}: {clean(text)}", style="yellow"))
+
+    def waiting(self, operation: str, reason: str) -> None:
+        """Print a line above the bars when a wait begins or changes its reason, and mark the bar while it lasts."""
+        with self._lock:
+            before = self._held.pop(operation, "")
+            if reason:
+                self._held[operation] = reason
+            task, title, _ = self._running.get(operation, (None, operation, 0.0))
+            if task is not None:
+                self.progress.update(task, description=f"{title} (waits)" if reason else title)
+        if reason and reason != before:
+            self.progress.console.print(Text(f"  {title}: waits: {clean(reason)}", style="yellow"))
 
     def finish(self, operation: str, text: str) -> None:
         """Take the bar away and print how it ended."""
@@ -148,6 +161,10 @@ class LineReporter:
         with self._lock:
             line = self._running.get(operation)
             self._write(f"{line.title if line else clean(operation)}: {clean(text)}")
+
+    def waiting(self, operation: str, reason: str) -> None:
+        """Say what it waits for, and when it goes on."""
+        self.note(operation, f"waits: {reason}" if reason else "goes on")
 
     def finish(self, operation: str, text: str) -> None:
         """Say how it ended."""

@@ -1,16 +1,15 @@
 """The playbook: models, loading with positions, JSON Schema."""
 
 from tenure.playbook.connections import Connections, Neo4jConnection, PostgresConnection, QdrantConnection
+from tenure.playbook.limits import Limits, Workers
 from tenure.playbook.load import LoadedPlaybook, load_playbook, open_playbook
 from tenure.playbook.models import (
     GraphRules,
     Hooks,
-    Limits,
     Playbook,
     Registry,
     RowSecurity,
     Tenant,
-    Workers,
 )
 from tenure.playbook.pairs import read_pairs
 from tenure.playbook.policy import (

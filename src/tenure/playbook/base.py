@@ -116,7 +116,8 @@ _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|min|m|h)?")
 _UNITS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
-def _seconds(value: Any) -> Any:
+def seconds(value: Any) -> Any:
+    """Return the seconds that *value* (a number, or text with a unit) stands for. Errors: the problem, as `problem`."""
     text = str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
     match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
@@ -156,7 +157,7 @@ TenantText = Annotated[Text, BeforeValidator(_tenant_text, json_schema_input_typ
 SettingText = Annotated[str, BeforeValidator(_setting_text, json_schema_input_type=str | int | float | bool)]
 Seconds = Annotated[
     float,
-    BeforeValidator(_seconds),
+    BeforeValidator(seconds),
     WithJsonSchema(
         {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": f"^{_DURATION.pattern}$"}]}
     ),

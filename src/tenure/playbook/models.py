@@ -14,7 +14,6 @@ from pydantic import (
     Field,
     PlainValidator,
     PrivateAttr,
-    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -29,6 +28,7 @@ from tenure.playbook.base import (
     problem,
 )
 from tenure.playbook.connections import Connections
+from tenure.playbook.limits import Limits
 from tenure.playbook.policy import Assign, Defaults, Policy
 from tenure.playbook.rules import CollectionRule, NodeRule, RelationshipRule, Rule, TableRule
 from tenure.playbook.sentinels import Sentinels, TenantType, tenant_problem
@@ -126,7 +126,7 @@ Command = Annotated[
 
 class Hooks(Frozen):
     """Commands that stop and restart the application's writers at cutover, run without a shell in the playbook's
-    directory; each may take *timeout* seconds."""
+    directory; each may take *timeout* seconds, and what lies between them *window*."""
 
     fence: Command
     """Stops the writers."""
@@ -134,40 +134,8 @@ class Hooks(Frozen):
     """Restarts them."""
     timeout: Seconds = 60.0
     """How long each may take: 500ms, 10s, 2min, or seconds."""
-
-
-def _no_bool(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise problem("this is true or false, and should be a whole number.", "Write a number.")
-    return value
-
-
-# Numbers may come as text, out of `${NAME}`.
-_Count = Annotated[
-    int,
-    Field(ge=1),
-    BeforeValidator(_no_bool),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": r"^\d+$|\$\{"}]}),
-]
-
-
-class Workers(Frozen):
-    """How many workers write to each store at once."""
-
-    postgres: _Count = 2
-    neo4j: _Count = 4
-    qdrant: _Count = 1
-
-
-class Limits(Frozen):
-    """How hard the run may press: milliseconds a batch, seconds of replication lag, workers per store."""
-
-    batch_ms: _Count = 300
-    """How long one batch should take, in milliseconds."""
-    replication_lag: Seconds = 10.0
-    """Wait while a replica is further behind: 500ms, 10s, 2min, or seconds."""
-    workers: Workers = Workers()
-    """How many write at once to each store."""
+    window: Seconds = 900.0
+    """How long the writers may stand still; what is not done by then is taken back: 10min, or seconds."""
 
 
 class Playbook(Frozen):
@@ -223,9 +191,10 @@ class Playbook(Frozen):
             yield ("qdrant", name), collection
 
     def digest(self) -> str:
-        """Return the sha256 of what the playbook means: without connections and secrets, with the content of the
-        CSV files it names in place of their paths, so that it is the same on every machine."""
-        meaning = self.model_dump(mode="python", by_alias=True, exclude={"connections"})
+        """Return the sha256 of what the playbook means: without connections and secrets, without how hard a run may
+        press, with the content of the CSV files it names in place of their paths, so that it is the same on every
+        machine."""
+        meaning = self.model_dump(mode="python", by_alias=True, exclude={"connections", "limits"})
 
         def plain(value: Any) -> Any:
             if isinstance(value, Path):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from tenure.errors import InterruptedRunError, UsageError
+from tenure.playbook.limits import Limits as PlaybookLimits
+from tenure.playbook.limits import Thresholds, Workers, limit_names
 from tenure.runner.pace import Pace
 from tenure.values import TenantKey
 
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from tenure.stores.neo4j import Neo4jStore
     from tenure.stores.postgres import PostgresStore
     from tenure.stores.qdrant import QdrantStore
+
+log = logging.getLogger(__name__)
 
 
 class Reporter(Protocol):
@@ -30,7 +35,10 @@ class Reporter(Protocol):
         """*items* more are done."""
 
     def note(self, operation: str, text: str) -> None:
-        """Something a person should see: waiting for a lock, a throttle, a retry."""
+        """Something a person should see: waiting for a lock, a retry."""
+
+    def waiting(self, operation: str, reason: str) -> None:
+        """The operation waits for *reason* to pass; it goes on when the reason is empty."""
 
     def finish(self, operation: str, text: str) -> None:
         """The operation ended; *text* says how."""
@@ -46,6 +54,9 @@ class SilentReporter:
         """Ignore."""
 
     def note(self, operation: str, text: str) -> None:
+        """Ignore."""
+
+    def waiting(self, operation: str, reason: str) -> None:
         """Ignore."""
 
     def finish(self, operation: str, text: str) -> None:
@@ -88,15 +99,34 @@ class StopSignal:
 
 @dataclass(frozen=True)
 class Limits:
-    """How hard to push: the time a batch should take (milliseconds) and the workers per store."""
+    """How hard to push: the time a batch should take (milliseconds), the workers per store, what makes a run wait."""
 
     batch_ms: int = 300
     workers: Mapping[str, int] = field(default_factory=lambda: {"postgres": 2, "neo4j": 4, "qdrant": 1})
+    thresholds: Thresholds = field(default_factory=Thresholds)
+
+    @classmethod
+    def of(cls, limits: PlaybookLimits) -> Limits:
+        """Return the limits that a playbook sets."""
+        thresholds = {name: getattr(limits, name) for name in Thresholds.model_fields}
+        return cls(limits.batch_ms, limits.workers.model_dump(), Thresholds.model_construct(**thresholds))
 
     def with_controls(self, controls: Mapping[str, str]) -> Limits:
-        """Return the limits with what an operator has set since (`tenure limit`) in their place."""
-        workers = {store: int(controls.get(f"workers.{store}", count)) for store, count in self.workers.items()}
-        return Limits(batch_ms=int(controls.get("batch_ms", self.batch_ms)), workers=workers)
+        """Return the limits with what an operator has set since (`tenure limit`) in their place.
+
+        What is no limit is a request of another kind, and a value that cannot be read is left out: a hand in the
+        ledger must not end the thread that keeps the lease.
+        """
+        names = limit_names()
+        workers = {store: count for store, count in self.workers.items() if store in Workers.model_fields}
+        limits = PlaybookLimits(batch_ms=self.batch_ms, workers=Workers(**workers), **dict(self.thresholds))
+        for name, value in controls.items():
+            if name in names:
+                try:
+                    limits = limits.changed(name, value)
+                except ValueError as error:
+                    log.warning("the limit %s=%s is not used: %s", name, value, error)
+        return Limits.of(limits)
 
 
 def _no_fence() -> Fence:
