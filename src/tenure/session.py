@@ -237,16 +237,23 @@ class Session:
             limits=Limits.of(self.playbook.limits),
             reporter=reporter or SilentReporter(),
             signal=signal or StopSignal(),
-            fence=self._fence(),
+            fence=self.fence(),
         )
 
-    def _fence(self) -> Fence:
+    def fence(self) -> Fence:
+        """Return how the application's writers are stopped at cutover."""
         from tenure.runner.fence import Fence
 
         hooks = self.playbook.hooks
         if hooks is None:
             return Fence()
-        return Fence(fence=hooks.fence, unfence=hooks.unfence, directory=self.playbook.directory, timeout=hooks.timeout)
+        return Fence(
+            fence=hooks.fence,
+            unfence=hooks.unfence,
+            directory=self.playbook.directory,
+            timeout=hooks.timeout,
+            window=hooks.window,
+        )
 
     def _begun(self) -> bool:
         """Return whether a run has started to write."""

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,6 @@ from qdrant_client import models
 
 from tenure.errors import CutoverAbandonedError, CutoverHalfDoneError, FenceError, StoreError, UnfenceError
 from tenure.operations.split_copies import Copies
-from tenure.runner import fence
-from tenure.session import Session
 from tenure.stores import qdrant_copy
 from tenure.values import Hazard, Phase
 
@@ -29,13 +27,13 @@ GATE = ("--through", "cutover", "--yes", "--allow", "NEEDS_FENCE", "--allow", "N
 class Application(Collision):
     """The application with hooks that write down that they ran, and a body of their own."""
 
-    def hooks(self, fence: str = "", unfence: str = "", timeout: str = "20s") -> None:
+    def hooks(self, fence: str = "", unfence: str = "", timeout: str = "20s", window: str = "15min") -> None:
         """Write the hooks; *fence* and *unfence* are lines of shell."""
         for name, body in (("fence", fence), ("unfence", unfence)):
             script = self.directory / f"{name}.sh"
             script.write_text(f"#!/bin/sh\necho {name} >> hooks.log\n{body}\n")
             script.chmod(0o755)
-        self.extra["hooks"] = {"fence": "./fence.sh", "unfence": "./unfence.sh", "timeout": timeout}
+        self.extra["hooks"] = {"fence": "./fence.sh", "unfence": "./unfence.sh", "timeout": timeout, "window": window}
 
     def ran(self) -> list[str]:
         """Return which hooks ran, in order, and forget them."""
@@ -122,8 +120,8 @@ def test_whatever_fails_inside_leaves_everything_as_before(
             application.cut_over()
     stays(["fence", "unfence"])
 
+    application.hooks(unfence="sleep 5 &", window="8s")
     with monkeypatch.context() as patched:
-        patched.setattr(Session, "_fence", _short(Session._fence))
 
         def slow(self: Copies, *arguments: Any) -> int:
             time.sleep(1.5)  # longer than the window: what is under test is that it ends here
@@ -137,10 +135,6 @@ def test_whatever_fails_inside_leaves_everything_as_before(
     assert application.cut_over().report.ok
     assert application.ran() == ["fence", "unfence"]
     application.isolated()
-
-
-def _short(whole: Callable[[Session], fence.Fence]) -> Callable[[Session], fence.Fence]:
-    return lambda session: whole(session).model_copy(update={"window": 8.0})
 
 
 def test_what_cannot_be_taken_back_is_said_and_finished_later(

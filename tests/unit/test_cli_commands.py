@@ -22,6 +22,7 @@ from tenure.planner.plan import Plan
 from tenure.report.operations import operation_document
 from tenure.report.status import status_document
 from tenure.runner.context import Reporter, StopSignal
+from tenure.runner.fence import Fence
 from tenure.runner.runner import RunResult
 from tenure.session import Applied, Session
 from tenure.values import Finding, Hazard, Outcome, Phase, Store, TableName, TenantKey
@@ -61,6 +62,18 @@ class Split(Operation):
         return ()
 
 
+class Drop(Operation):
+    kind: ClassVar[str] = "cli_commands_drop"
+    phase: ClassVar[Phase] = Phase.CONTRACT
+    store: ClassVar[Store] = "postgres"
+
+    def describe(self) -> str:
+        return f"drop {self.object}"
+
+    def statements(self) -> tuple[str, ...]:
+        return ()
+
+
 GREEN = Report(matrix=(MatrixRow(tenant="a", postgres={"files": 3}),))
 WARNED = Report(findings=(Finding(id="TEN601", severity="warning", store="cross", object="f", title="drift"),))
 RED = Report(
@@ -78,6 +91,9 @@ class NoLedger:
     def installed(self) -> bool:
         return False
 
+    def operations(self) -> list[Any]:
+        return []
+
 
 class Pretended:
     """A session that gives what a test wants and remembers what it was asked to run."""
@@ -93,6 +109,9 @@ class Pretended:
 
     def __exit__(self, *_: object) -> None:
         pass
+
+    def fence(self) -> Fence:
+        return Fence(fence=("./stop.sh",), unfence=("./start.sh",), window=600)
 
     def plan(self) -> Plan:
         return self._plan
@@ -218,6 +237,20 @@ class TestGates:
         session = pretend(self.plan)
         assert run(["apply", "--through", "cutover", "--yes"]) == 0
         assert [phase for phase, _ in session.runs] == [Phase.CONSTRAIN, Phase.CUTOVER]
+
+    def test_it_shows_what_comes_what_it_locks_and_what_ends(
+        self, pretend: Any, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        splits = Split(object="Codigo", hazards=(Hazard.NEEDS_FENCE,), lock="a lock on each node")
+        pretend(plan_of(Fill(object="files"), splits, Drop(object="files_name", hazards=(Hazard.IRREVERSIBLE,))))
+        allow = ("--allow", "NEEDS_FENCE", "--allow", "IRREVERSIBLE")
+        assert run(["apply", "--through", "cutover", "--yes", *allow]) == 0
+        shown = " ".join(capsys.readouterr().err.split())
+        for told in ("split Codigo", "a lock on each node", "`./stop.sh` stops", "1 operation runs", "10 min at most"):
+            assert told in shown
+        assert "files_name" not in shown, "what is behind the next gate is shown there"
+        assert run(["apply", "--through", "contract", "--yes", *allow]) == 0
+        assert "What may not come back: drop files_name." in " ".join(capsys.readouterr().err.split())
 
     def test_without_a_terminal_and_without_yes_nothing_runs(
         self, pretend: Any, capsys: pytest.CaptureFixture[str]

@@ -72,7 +72,7 @@ def run_through(session: Session, through: Phase, allowed: list[Hazard], *, yes:
         return run(through)
     refuse_early(session.plan(), through, allowed, yes)
     applied = run(LAST_BEFORE_GATE)
-    pass_gate(session, applied.report, through, yes)
+    pass_gate(session, applied, through, yes)
     return run(through)
 
 

@@ -12,9 +12,8 @@ from tenure.errors import RefusedError
 from tenure.report.text import clean
 
 if TYPE_CHECKING:
-    from tenure.checks import Report
     from tenure.planner.plan import Plan
-    from tenure.session import Session
+    from tenure.session import Applied, Session
     from tenure.values import Hazard, Phase
 
 
@@ -45,8 +44,13 @@ def passes(phase: Phase, through: Phase) -> bool:
     return LAST_BEFORE_GATE.order < phase.order <= through.order
 
 
-def pass_gate(session: Session, report: Report, through: Phase, yes: bool) -> None:
-    """Let the run through. Errors: RefusedError when verify is red, or the word is not given."""
+def pass_gate(session: Session, applied: Applied, through: Phase, yes: bool) -> None:
+    """Show what lies behind the gate and let the run through.
+
+    Errors: RefusedError when verify is red, or the word is not given.
+    """
+    report = applied.report
+    show_gate(session, applied.plan, through)
     if not report.ok:
         errors = [finding for finding in report.findings if finding.severity == "error"]
         raise RefusedError(
@@ -65,6 +69,18 @@ def pass_gate(session: Session, report: Report, through: Phase, yes: bool) -> No
     )
     if typed.strip() != database:
         raise RefusedError(reason="that is not the name of the database.", remedy="Nothing of it was run.")
+
+
+def show_gate(session: Session, plan: Plan, through: Phase) -> None:
+    """Print on stderr what comes, what it locks and for how long, and what becomes irreversible."""
+    from rich.console import Console
+
+    from tenure.report.gate import gate_text
+
+    done = {row.id for row in session.ledger.operations() if row.state == "done"}
+    comes = [one for one in plan.operations if passes(one.phase, through) and one.id not in done]
+    console = Console(stderr=True, highlight=False, markup=False)
+    console.print(gate_text(comes, session.fence(), console.width))
 
 
 def database_name(session: Session) -> str:

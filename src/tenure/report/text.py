@@ -97,7 +97,7 @@ def plan_text(plan: Plan, width: int) -> Group:
     for phase in Phase:
         operations = plan.of_phase(phase)
         if operations:
-            parts += [_phase_table(str(phase), operations, wide=width >= _WIDE), ""]
+            parts += [phase_table(str(phase), operations, wide=width >= _WIDE), ""]
     if plan.findings:
         parts += [findings_table(plan.findings), ""]
     if plan.untouched:
@@ -109,7 +109,7 @@ def plan_text(plan: Plan, width: int) -> Group:
     return Group(*parts)
 
 
-def _phase_table(phase: str, operations: Sequence[Operation], *, wide: bool) -> Table:
+def phase_table(phase: str, operations: Sequence[Operation], *, wide: bool) -> Table:
     """Return one phase as a table; columns that would be empty throughout are left out."""
     columns: dict[str, list[Text | str]] = {
         "store": [operation.store for operation in operations],
