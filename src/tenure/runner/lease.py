@@ -43,7 +43,7 @@ def held(
     when it cannot be had, and LeaseLostError at the end, instead of the interruption that it was, when it was lost.
     """
     seconds = LEASE_SECONDS if lease_seconds is None else lease_seconds
-    asked = _now()
+    asked = now()
     token = _take(ledger, holder, seconds)
     confirmed = asked
     done = threading.Event()
@@ -52,7 +52,7 @@ def held(
     def beat() -> None:
         nonlocal confirmed
         while not done.wait(min(BEAT_SECONDS, seconds / 4)):
-            asked = _now()
+            asked = now()
             try:
                 ledger.beat_lease(token, seconds)
                 confirmed = asked
@@ -64,13 +64,13 @@ def held(
                 return
             except (StoreError, psycopg.Error) as error:
                 log.warning("the lease could not be prolonged: %s", error)
-                if _now() - confirmed > seconds:
+                if now() - confirmed > seconds:
                     lost.set()
                     signal.set("the lease ran out while the database could not be reached")
                     return
 
     thread = threading.Thread(target=beat, name="tenure-lease", daemon=True)
-    signal.in_doubt = lambda: _now() - confirmed > seconds
+    signal.in_doubt = lambda: now() - confirmed > seconds
     thread.start()
     try:
         yield token
@@ -105,7 +105,7 @@ def _take(ledger: Ledger, holder: str, seconds: float) -> str:
         return ledger.take_lease(holder, seconds, process=process, dead=dead)
 
 
-def _now() -> float:
+def now() -> float:
     """Return seconds of a clock that goes on while the machine sleeps, where there is one."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if clock is None else time.clock_gettime(clock)

@@ -36,7 +36,7 @@ def work_off(ctx: Context, operation: Operation, hold: Callable[[Operation], Non
                 if claim is None:
                     drained.set()
                     return
-                _work_on(ctx, operation, claim, hold, abort)
+                work_on(ctx, operation, claim, hold, abort)
         except BaseException:
             abort.set()
             drained.set()
@@ -53,7 +53,7 @@ def work_off(ctx: Context, operation: Operation, hold: Callable[[Operation], Non
         raise failures[0]
 
 
-def _work_on(
+def work_on(
     ctx: Context, operation: Operation, claim: Claim, hold: Callable[[Operation], None], abort: threading.Event
 ) -> None:
     """Run the batches of one range to its end."""
