@@ -93,13 +93,7 @@ QDRANT: dict[str, Any] = {
         "alias": ALIAS,
     }
 }
-CONSTRAINTS = {
-    "Fragmento": "pk",
-    "Archivo": "nombre",
-    "Codigo": "nombre",
-    "Categoria": "nombre",
-    "Informe": "numero",
-}
+CONSTRAINTS = {"Fragmento": "pk", "Archivo": "nombre", "Codigo": "nombre", "Categoria": "nombre", "Informe": "numero"}
 Picture = dict[str, Any]
 """What one tenant has: by store and object, its items, each as a text, with how many of them there are."""
 
@@ -298,7 +292,7 @@ class Collision:
             ),
             "points": Counter(
                 f"{uuid.uuid5(uuid.NAMESPACE_URL, '|'.join((tenant, one['archivo'], str(one['par_idx']))))} "
-                f"{one['texto']} {[round(part, 3) + 0.0 for part in one['embedding']]}"
+                f"{one['texto']} {turn(one['embedding'])}"
                 for one in mine
             ),
         }
@@ -338,8 +332,7 @@ class Collision:
             )
         mine = models.Filter(must=[models.FieldCondition(key="project_id", match=models.MatchValue(value=tenant))])
         found["points"] = Counter(
-            f"{point.id} {point.payload['texto']} {[round(part, 3) + 0.0 for part in point.vector]}"
-            for point in self.scroll(ALIAS, mine)
+            f"{point.id} {point.payload['texto']} {turn(point.vector)}" for point in self.scroll(ALIAS, mine)
         )
         return found
 
@@ -387,6 +380,11 @@ class Collision:
             "points": {str(point.id): point.payload["texto"] for point in self.scroll(ALIAS)},
             "alias": {one.alias_name: one.collection_name for one in self.points.get_aliases().aliases},
         }  # fmt: skip
+
+
+def turn(vector: list[float]) -> int:
+    """Return which fragment's vector this is: its angle in steps, which the store's rounding does not reach."""
+    return round(math.atan2(vector[1], vector[0]) / 0.0001)
 
 
 def differing(owned: Picture, seen: Picture) -> dict[str, Any]:
