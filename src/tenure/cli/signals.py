@@ -30,7 +30,7 @@ def stopping(stop: StopSignal) -> Iterator[None]:
         if stop.is_set():
             if os.isatty(2):
                 os.write(2, _SHOW_CURSOR)
-            os.write(2, b"\nStopped at once. `tenure apply` resumes where the ledger says.\n")
+            os.write(2, b"\nStopped at once. The same command, given again, goes on where this one stood.\n")
             os._exit(INTERRUPTED)
         os.write(2, _FIRST)
         stop.set(f"asked to by {signal.Signals(number).name}")
