@@ -156,6 +156,10 @@ INSERT INTO tenure.event (run, kind, object, detail) VALUES (%(run)s, %(kind)s, 
 INSERT INTO tenure.quarantine (store, object, item, reason) VALUES (%(store)s, %(object)s, %(item)s, %(reason)s)
 ON CONFLICT (store, object, item) DO NOTHING
 
+-- forget_quarantine --
+-- The keys of an object were taken back, the sentinel among them.
+DELETE FROM tenure.quarantine WHERE store = %(store)s AND object = %(object)s
+
 -- journal_item --
 -- Keeps a before-image.
 INSERT INTO tenure.journal (operation, store, object, item, before, after)
@@ -186,3 +190,99 @@ ON CONFLICT (name) DO UPDATE SET value = excluded.value, at = clock_timestamp()
 -- events --
 -- The events of a run, newest first.
 SELECT kind, object, detail, at FROM tenure.event WHERE run = %(run)s ORDER BY id DESC LIMIT %(limit)s
+
+-- fanout_offer --
+-- Says what workers may take: an operation's ranges, or nothing just now. A runner that lost its lease changes nothing.
+INSERT INTO tenure.fanout AS f (run, lease, version, playbook_hash, operation, workers, held)
+SELECT %(run)s, l.token, %(version)s, %(playbook_hash)s, %(operation)s, %(workers)s, %(held)s
+  FROM tenure.lease l WHERE l.token = %(lease)s
+ON CONFLICT (singleton) DO UPDATE
+   SET run = excluded.run, lease = excluded.lease, version = excluded.version, playbook_hash = excluded.playbook_hash,
+       operation = excluded.operation, workers = excluded.workers, held = excluded.held
+RETURNING run
+
+-- fanout_close --
+-- The run ends, or stops giving anything away.
+DELETE FROM tenure.fanout WHERE lease = %(lease)s
+
+-- fanout_read --
+-- What workers may take, and whether the run that said so still holds its lease.
+SELECT f.run, f.lease::text AS lease, f.version, f.playbook_hash, f.operation, f.workers, f.held
+  FROM tenure.fanout f JOIN tenure.lease l ON l.token = f.lease AND l.expires > clock_timestamp()
+
+-- fanout_lock --
+-- How many ranges may be taken at once; locked, so that two workers never count the same free place.
+SELECT f.workers FROM tenure.fanout f JOIN tenure.lease l ON l.token = f.lease AND l.expires > clock_timestamp()
+ WHERE f.lease = %(lease)s AND f.operation = %(operation)s FOR UPDATE OF f
+
+-- claim_shared --
+-- Claims the next range that no live worker holds, within the limit over all of them; a worker that has its even share
+-- leaves the rest to those that have not theirs yet.
+WITH alive AS (
+    SELECT w.token, w.threads, (SELECT count(*) FROM tenure.range t WHERE t.token = w.token AND t.state <> 'done') AS taken
+      FROM tenure.worker w WHERE w.expires > clock_timestamp()
+), even AS (
+    SELECT sum(taken) AS taken, ceil(%(workers)s::numeric / greatest(count(*), 1)) AS share FROM alive
+)
+UPDATE tenure.range r
+   SET token = %(token)s, state = 'running', updated_at = clock_timestamp()
+  FROM even
+ WHERE even.taken < %(workers)s
+   AND EXISTS (SELECT 1 FROM alive WHERE token = %(token)s)
+   AND ((SELECT taken FROM alive WHERE token = %(token)s) < even.share
+        OR NOT EXISTS (SELECT 1 FROM alive a WHERE a.token <> %(token)s AND a.taken < least(a.threads, even.share)))
+   AND (r.operation, r.number) = (
+       SELECT o.operation, o.number FROM tenure.range o
+        WHERE o.operation = %(operation)s AND o.state <> 'done'
+          AND NOT EXISTS (SELECT 1 FROM tenure.worker w WHERE w.token = o.token AND w.expires > clock_timestamp())
+        ORDER BY o.number LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING r.operation, r.number, r.bounds, r.cursor
+
+-- range_standing --
+-- How many open ranges of an operation live workers hold, and how many nobody does.
+SELECT count(*) FILTER (WHERE w.token IS NOT NULL) AS taken, count(*) FILTER (WHERE w.token IS NULL) AS free
+  FROM tenure.range r LEFT JOIN tenure.worker w ON w.token = r.token AND w.expires > clock_timestamp()
+ WHERE r.operation = %(operation)s AND r.state <> 'done'
+
+-- release_range --
+-- A worker puts a range back; its cursor stays.
+UPDATE tenure.range SET token = NULL WHERE operation = %(operation)s AND number = %(number)s AND token = %(token)s
+
+-- worker_beat --
+-- A worker's sign of life: the clock is the database's.
+INSERT INTO tenure.worker AS w (token, holder, process, version, threads, heartbeat, expires)
+VALUES (%(token)s, %(holder)s, %(process)s, %(version)s, %(threads)s, clock_timestamp(),
+        clock_timestamp() + make_interval(secs => %(seconds)s))
+ON CONFLICT (token) DO UPDATE SET heartbeat = excluded.heartbeat, expires = excluded.expires
+
+-- worker_leave --
+-- A worker ends, or was seen to be gone.
+DELETE FROM tenure.worker WHERE token = %(token)s RETURNING token
+
+-- workers --
+-- Everybody who takes ranges, with what they hold.
+SELECT w.token::text AS token, w.holder, w.process, w.version, w.threads, w.since, w.heartbeat,
+       w.expires > clock_timestamp() AS live,
+       extract(epoch FROM clock_timestamp() - w.heartbeat)::float8 AS silent,
+       (SELECT count(*) FROM tenure.range r WHERE r.token = w.token AND r.state <> 'done') AS ranges,
+       (SELECT min(r.operation) FROM tenure.range r WHERE r.token = w.token AND r.state <> 'done') AS operation
+  FROM tenure.worker w ORDER BY w.since, w.holder
+
+-- workers_forget --
+-- Those of whom nothing was heard for long; what they held is free already.
+DELETE FROM tenure.worker WHERE expires < clock_timestamp() - interval '10 minutes'
+
+-- range_failed --
+-- Keeps what went wrong with a range in a worker's hands.
+INSERT INTO tenure.range_failure (operation, number, holder, problem)
+VALUES (%(operation)s, %(number)s, %(holder)s, %(problem)s)
+
+-- range_failures --
+-- The ranges that failed most, with the newest reason.
+SELECT number, count(*) AS times, (array_agg(holder ORDER BY at DESC))[1] AS holder,
+       (array_agg(problem ORDER BY at DESC))[1] AS problem
+  FROM tenure.range_failure WHERE operation = %(operation)s GROUP BY number ORDER BY count(*) DESC, number LIMIT 1
+
+-- range_failures_forget --
+-- A new attempt starts with none.
+DELETE FROM tenure.range_failure WHERE operation = %(operation)s

@@ -119,3 +119,38 @@ CREATE TABLE IF NOT EXISTS tenure.event (
     detail text NOT NULL DEFAULT '',
     at     timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+
+-- What the run under way gives away to workers on other machines; valid while its lease is. `operation` is the one whose
+-- ranges may be taken now, `workers` how many at once, over all of them; `held`: no batch may begin, a store suffers.
+CREATE TABLE IF NOT EXISTS tenure.fanout (
+    singleton     boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+    run           bigint NOT NULL,
+    lease         uuid NOT NULL,
+    version       text NOT NULL,
+    playbook_hash text NOT NULL,
+    operation     text,
+    workers       integer NOT NULL DEFAULT 0,
+    held          boolean NOT NULL DEFAULT false
+);
+
+-- One row a worker process: ranges carry its token, and are anybody's once it has run out.
+CREATE TABLE IF NOT EXISTS tenure.worker (
+    token     uuid PRIMARY KEY,
+    holder    text NOT NULL,
+    process   text NOT NULL,
+    version   text NOT NULL,
+    threads   integer NOT NULL,
+    since     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    heartbeat timestamptz NOT NULL,
+    expires   timestamptz NOT NULL
+);
+CREATE INDEX IF NOT EXISTS range_taken ON tenure.range (token) WHERE state <> 'done';
+
+-- What went wrong with ranges in the hands of workers: the same one too often ends the run.
+CREATE TABLE IF NOT EXISTS tenure.range_failure (
+    operation text NOT NULL,
+    number    integer NOT NULL,
+    holder    text NOT NULL,
+    problem   text NOT NULL,
+    at        timestamptz NOT NULL DEFAULT clock_timestamp()
+);
