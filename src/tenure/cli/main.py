@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pause": ("tenure.cli.control:pause", "Ask a run to pause after the batches in hand."),
     "resume": ("tenure.cli.control:resume", "Let a paused run go on."),
     "limit": ("tenure.cli.control:limit", "Set a limit of a run: NAME=VALUE."),
+    "worker": ("tenure.cli.worker:worker", "Take ranges of a run on this machine."),
     "verify": ("tenure.cli.verify:verify", "Prove that every item has its tenant, in all stores."),
     "guard": ("tenure.cli.guard:guard", "The CI gate: fail when something without a tenant has appeared."),
     "contract": ("tenure.cli.contract:contract", "Drop what was replaced; the last step, behind a gate."),
