@@ -236,3 +236,31 @@ class CutoverHalfDoneError(TenureError):
     """Cutover was given up: {problem} Not everything that it had begun could be taken back: {left}. The writers were
     started again. Run `tenure apply --through cutover` to finish it, or `tenure rollback --to verify` to take it back,
     when the cause is gone."""
+
+
+class StandbyError(StoreError):
+    """{store} at {address} is a standby (pg_is_in_recovery() is true): what it says may be old, and it takes no writes.
+    Promote it, or name the primary in the playbook; with several hosts in the URL the primary is looked for."""
+
+
+class AnswerBrokenError(StoreError):
+    """{store}: an answer broke off in the middle: {problem}"""
+
+
+class StoreFailedError(StoreError):
+    """{operation}, {place}: {cause} What was done is kept. Put the cause right and run the same command again: it goes
+    on there."""
+
+
+class FanoutMissingError(UsageError):
+    """Ranges are shared between machines by way of Procrastinate, which is not installed. Install the extra:
+    `pip install 'tenure[fanout]'`. Without it, `tenure apply` does the same ranges in threads of its own."""
+
+
+class WorkerRefusedError(RefusedError):
+    """This worker takes nothing of the run: {problem} {remedy}"""
+
+
+class WorkerFailedError(TenureError):
+    """{operation}: range {number} failed {times} times in the hands of workers, last of {holder}: {problem} What the
+    others did is kept; `tenure apply` goes on there when the cause is gone."""

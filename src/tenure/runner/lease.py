@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -41,6 +42,9 @@ def held(
     *listen* gets the ledger's controls at every beat. A lease that another runner took over sets *signal*: nothing more
     is started, and what is in hand fails at its range's token. *lease_seconds* is 30 when None. Errors: LeaseHeldError
     when it cannot be had, and LeaseLostError at the end, instead of the interruption that it was, when it was lost.
+
+    While the database is away nothing is started once the lease may have run out (`signal.in_doubt`). When it is back
+    the lease goes on if nobody else took it; when it stays away for longer than the store is waited for, the run ends.
     """
     seconds = LEASE_SECONDS if lease_seconds is None else lease_seconds
     asked = now()
@@ -48,6 +52,7 @@ def held(
     confirmed = asked
     done = threading.Event()
     lost = threading.Event()
+    ends: list[Exception] = []
 
     def beat() -> None:
         nonlocal confirmed
@@ -62,10 +67,15 @@ def held(
                 lost.set()
                 signal.set("another runner took the lease over")
                 return
-            except (StoreError, psycopg.Error) as error:
+            except InterruptedRunError:
+                continue  # Asked to stop while the database is away: there is nothing to prolong it for.
+            except psycopg.Error as error:
+                log.warning("the lease could not be prolonged: %s", error)
+            except StoreError as error:
+                # The store was waited for already.
                 log.warning("the lease could not be prolonged: %s", error)
                 if now() - confirmed > seconds:
-                    lost.set()
+                    ends.append(error)
                     signal.set("the lease ran out while the database could not be reached")
                     return
 
@@ -77,6 +87,8 @@ def held(
     except InterruptedRunError as error:
         if lost.is_set():
             raise LeaseLostError(token=token) from error
+        if ends:
+            raise ends[0] from error
         raise
     finally:
         signal.in_doubt = lambda: False
@@ -85,7 +97,7 @@ def held(
         if not lost.is_set():
             try:
                 ledger.drop_lease(token)
-            except (StoreError, psycopg.Error) as error:
+            except (StoreError, InterruptedRunError, psycopg.Error) as error:
                 log.warning("the lease could not be given back, it runs out by itself: %s", error)
     if lost.is_set():
         raise LeaseLostError(token=token)
@@ -94,15 +106,17 @@ def held(
 def _take(ledger: Ledger, holder: str, seconds: float) -> str:
     """Take the lease, also from a holder whose process is gone. Errors: LeaseHeldError."""
     process = this_process()
+    # One token for all attempts: the answer to the first may have been lost when it was given.
+    token = str(uuid.uuid4())
     try:
-        return ledger.take_lease(holder, seconds, process=process)
+        return ledger.take_lease(holder, seconds, token, process=process)
     except LeaseHeldError:
         current = ledger.lease()
         if current is not None and not is_gone(current["process"] or ""):
             raise
         dead = str(current["token"]) if current is not None else None
         # Another one may see the same and be faster: then the token is not the dead one's any more.
-        return ledger.take_lease(holder, seconds, process=process, dead=dead)
+        return ledger.take_lease(holder, seconds, token, process=process, dead=dead)
 
 
 def now() -> float:

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable, Iterator
 from typing import Any, LiteralString, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import neo4j
-from neo4j.exceptions import (
-    AuthError,
-    ClientError,
-    ConfigurationError,
-    ConstraintError,
-    DriverError,
-    Neo4jError,
-    ServiceUnavailable,
-    SessionExpired,
-)
+from neo4j.exceptions import ConfigurationError, DriverError, Neo4jError
 
 from tenure.catalog.neo4j import Neo4jCatalog, cypher_prefix
-from tenure.errors import GraphConstraintError, GraphMemoryError, StoreError, StoreUnreachableError
+from tenure.errors import AnswerBrokenError, StoreError
 from tenure.masking import mask_secrets
+from tenure.stores.neo4j_errors import judge
+from tenure.stores.patience import Attendant, Verdict, patiently
 
 # How long a statement is tried again after a deadlock, a lost connection or a server that restarts, in seconds.
-PATIENCE = 60.0
+PATIENCE = 300.0
 INDEX_WAIT = 3600
 FETCH_SIZE = 1000
 # The driver also takes http, as a preview of something that has no transactions to retry.
@@ -54,16 +45,18 @@ class Neo4jStore:
         password: str | None = None,
         database: str | None = "neo4j",
         *,
-        patience: float = PATIENCE,
+        patience: float | None = None,
     ) -> None:
         """Keep the Bolt address and the credentials (no *user*: no authentication). Nothing is opened yet.
 
-        *database* None is the user's home database; *patience* says for how many seconds a statement is retried.
+        *database* None is the user's home database; *patience* says for how many seconds a statement is retried
+        (PATIENCE when None).
         """
         self._url = url
         self._auth = (user, password or "") if user else None
         self.database = database
-        self._patience = patience
+        self.patience = PATIENCE if patience is None else patience
+        self.attendant = Attendant()
         self._driver: neo4j.Driver | None = None
         self._bookmarks = neo4j.GraphDatabase.bookmark_manager()
         self.version = ""
@@ -151,7 +144,8 @@ class Neo4jStore:
     def stream(self, query: str, fetch_size: int = FETCH_SIZE, **parameters: Any) -> Iterator[dict[str, Any]]:
         """Yield the records of a query one by one in a session of its own, *fetch_size* at a time over the wire.
 
-        Not retried: what was yielded cannot be taken back. Errors: StoreError, StoreUnreachableError.
+        Not retried: what was yielded cannot be taken back. Errors: AnswerBrokenError when the same query may succeed
+        later, else StoreError.
         """
         try:
             with (
@@ -161,7 +155,10 @@ class Neo4jStore:
                 for record in transaction.run(self._text(query), parameters):
                     yield _plain(record)
         except (Neo4jError, DriverError) as error:
-            raise self._translated(error) from error
+            verdict = self.judge(error)
+            raise (
+                AnswerBrokenError(store="neo4j", problem=str(verdict.error)) if verdict.passes else verdict.error
+            ) from error
 
     def write(self, query: str, **parameters: Any) -> Written:
         """Run an *idempotent* statement in one transaction and return its records and counters.
@@ -211,16 +208,11 @@ class Neo4jStore:
 
     def _retried(self, attempt: Callable[[], T]) -> T:
         """Run *attempt* until it succeeds, its error is not one that passes, or patience is at an end."""
-        deadline = time.monotonic() + self._patience
-        pause = 0.05
-        while True:
-            try:
-                return attempt()
-            except (Neo4jError, DriverError) as error:
-                if not _passes(error) or time.monotonic() + pause > deadline:
-                    raise self._translated(error) from error
-            time.sleep(pause * random.uniform(0.5, 1.0))
-            pause = min(5.0, pause * 2)
+        return patiently(attempt, self.judge, self.attendant)
+
+    def judge(self, error: Exception) -> Verdict:
+        """Return what a driver's error means. Errors: *error* itself when it is none of the driver's."""
+        return judge(error, self.address, self.database, self.patience)
 
     def _no_address(self, why: str) -> StoreError:
         return StoreError(
@@ -229,45 +221,12 @@ class Neo4jStore:
             remedy="Write it as bolt://host:7687 or neo4j://host:7687.",
         )
 
-    def _translated(self, error: Neo4jError | DriverError) -> StoreError:
+    def _translated(self, error: Exception) -> Exception:
         """Return the error of tenure's own tree that a driver's error stands for."""
-        text = mask_secrets(str(getattr(error, "message", None) or error)).strip()
-        code = getattr(error, "code", None) or ""
-        if "MemoryPoolOutOfMemory" in code or "TransactionOutOfMemory" in code:
-            return GraphMemoryError(store="neo4j", problem=text)
-        if isinstance(error, ConstraintError) or code.endswith(
-            ("ConstraintCreationFailed", "ConstraintValidationFailed")
-        ):
-            return GraphConstraintError(store="neo4j", problem=text)
-        if isinstance(error, AuthError):
-            return StoreError(
-                store="neo4j",
-                problem=f"{self.address} refused the credentials: {text}.",
-                remedy="Check `user` and `password` of the playbook's Neo4j connection.",
-            )
-        if isinstance(error, ClientError) and code.endswith("DatabaseNotFound"):
-            return StoreError(
-                store="neo4j",
-                problem=f"{self.address} has no database `{self.database}`.",
-                remedy="Check `database` of the playbook's Neo4j connection.",
-            )
-        if isinstance(error, ServiceUnavailable | SessionExpired) or (
-            isinstance(error, DriverError) and error.is_retryable()
-        ):
-            return StoreUnreachableError(store="neo4j", address=self.address, problem=text)
-        return StoreError(store="neo4j", problem=text, remedy=f"({code})" if code else "")
+        return self.judge(error).error
 
 
 def _plain(record: neo4j.Record) -> dict[str, Any]:
     """Return a record as it is. `Record.data()` copies every value on the way, a third of the cost of reading a page;
     tenure's queries return plain values and maps only."""
     return dict(record.items())  # type: ignore[no-untyped-call]
-
-
-def _passes(error: Neo4jError | DriverError) -> bool:
-    """Return whether the same statement may succeed when it is tried again."""
-    if "OutOfMemory" in (getattr(error, "code", None) or ""):
-        return False
-    # A lost connection during the commit (IncompleteCommit) is no retryable error to the driver, since it cannot know
-    # whether the statement may run twice; here it may.
-    return isinstance(error, ServiceUnavailable | SessionExpired) or error.is_retryable()

@@ -5,22 +5,29 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg import Connection, errors, sql
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from tenure.errors import StoreError, StoreUnreachableError
+from tenure.errors import StandbyError, StoreError, StoreUnreachableError
 from tenure.masking import mask_secrets
+from tenure.stores.patience import Attendant, Verdict, patiently
+from tenure.stores.postgres_errors import RETRYABLE, TIMEOUTS, judge
 
+# How long (seconds) a server that has answered before is waited for: a restart, a failover, a lock, a full queue.
+PATIENCE = 300.0
+# How long a pooled connection is waited for before it is looked why there is none.
+POOL_SECONDS = 2.0
 # 3 s keeps the queue behind a waiting ACCESS EXCLUSIVE short; with back-off the attempts span some minutes.
 LOCK_TIMEOUT_MS = 3000
 LOCK_ATTEMPTS = 30
+LOCK_SECONDS = 900.0
 # How soon a server notices that a client which waits for a statement is gone.
 NOTICE_MS = 2000
-RETRYABLE = (errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure)
 
 Statement = sql.SQL | sql.Composed
 
@@ -48,9 +55,16 @@ class PostgresStore:
         role: str | None = None,
         settings: Mapping[str, str] | None = None,
         pool_size: int = 16,
+        patience: float | None = None,
     ) -> None:
-        """Keep the DSN *url*; `role` is set and `settings` are applied in every session. Nothing is opened yet."""
+        """Keep the DSN *url*; `role` is set and `settings` are applied in every session. Nothing is opened yet.
+
+        *patience* says for how many seconds a server that has answered before is waited for (PATIENCE when None).
+        """
         self._url = url
+        self.patience = PATIENCE if patience is None else patience
+        self.attendant = Attendant()
+        self._answered = False
         self._role = role
         self._settings = dict(settings or {})
         self._pool: ConnectionPool[Connection[Any]] | None = None
@@ -75,8 +89,9 @@ class PostgresStore:
             configure=self._configure,
             check=ConnectionPool.check_connection,
             open=True,
-            timeout=60,
-            kwargs={"application_name": "tenure"},
+            # Who needs a connection waits for the server, and says so; the pool itself would back off behind its back.
+            reconnect_timeout=0,
+            kwargs=self._options,
         )
         return self
 
@@ -96,33 +111,94 @@ class PostgresStore:
 
     def dedicated(self, *, autocommit: bool = True) -> Connection[Any]:
         """Return a connection of its own, for what must not share one (temporary tables, concurrent index builds)."""
+        connection = self._patiently(self._connect)
+        connection.autocommit = autocommit
+        return connection
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection[Any]]:
+        """Lend a pooled connection; the block is one transaction, committed at its end, rolled back on an error.
+
+        A server that is away is waited for here, before anything is sent; what fails inside the block is the caller's.
+        """
+        if self._pool is None:
+            self.open()
+        with ExitStack() as stack:
+            connection = self._patiently(lambda: self._borrow(stack))
+            yield connection
+
+    def judge(self, error: Exception) -> Verdict:
+        """Return what an error of the driver means, with the setting that a timeout comes from.
+
+        Errors: *error* itself when it is none of the driver's.
+        """
+        name = next((name for kind, name in TIMEOUTS.items() if isinstance(error, kind)), "")
+        return judge(error, self.address, self.patience, self._setting(name) if name else "")
+
+    def _patiently(self, attempt: Callable[[], T]) -> T:
+        """Return what *attempt* to connect gives; a server that never answered, or was given up, gets one."""
+
+        def judged(error: Exception) -> Verdict:
+            if isinstance(error, StoreUnreachableError):
+                verdict = Verdict(error, self.patience)
+            else:
+                verdict = judge(error, self.address, self.patience)
+            return verdict if self._answered else Verdict(verdict.error)
+
         try:
-            connection = psycopg.connect(self._url, autocommit=True, application_name="tenure", connect_timeout=10)
-        except psycopg.OperationalError as error:
+            connection = patiently(attempt, judged, self.attendant)
+        except StoreError:
+            self._answered = False
+            raise
+        self._answered = True
+        return connection
+
+    def _borrow(self, stack: ExitStack) -> Connection[Any]:
+        """Return a connection of the pool until the end of *stack*, or say why there is none."""
+        assert self._pool is not None
+        try:
+            return stack.enter_context(self._pool.connection(timeout=POOL_SECONDS))
+        except PoolTimeout as error:
+            self._connect().close()
+            self._pool.check()
             raise StoreUnreachableError(
-                store="postgres", address=self.address, problem=mask_secrets(str(error).strip())
+                store="postgres", address=self.address, problem=f"all {self._pool_size} connections are in use"
             ) from error
+
+    def _connect(self) -> Connection[Any]:
+        try:
+            connection = psycopg.connect(self._url, autocommit=True, **self._options)
         except psycopg.ProgrammingError as error:
             raise StoreError(
                 store="postgres",
                 problem=f"the connection URL is not one: {mask_secrets(str(error).strip())}",
                 remedy="Write it as postgresql://user:password@host:port/database.",
             ) from error
-        self._configure(connection)
-        connection.autocommit = autocommit
+        try:
+            self._configure(connection)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
-    @contextmanager
-    def connection(self) -> Iterator[Connection[Any]]:
-        """Lend a pooled connection; the block is one transaction, committed at its end, rolled back on an error."""
-        if self._pool is None:
-            self.open()
-        assert self._pool is not None
-        try:
-            with self._pool.connection() as connection:
-                yield connection
-        except PoolTimeout as error:
-            raise StoreUnreachableError(store="postgres", address=self.address, problem=str(error)) from error
+    @property
+    def _options(self) -> dict[str, Any]:
+        """Return what is added to the URL: of several hosts the primary is meant, unless the URL says otherwise."""
+        options: dict[str, Any] = {"application_name": "tenure", "connect_timeout": 10}
+        with suppress(psycopg.ProgrammingError):
+            given = psycopg.conninfo.conninfo_to_dict(self._url)
+            if "," in str(given.get("host", "")) and "target_session_attrs" not in given:
+                options["target_session_attrs"] = "primary"
+        return options
+
+    def _setting(self, name: str) -> str:
+        """Return a setting as tenure's sessions have it and where it was made; nothing where it cannot be asked."""
+        with suppress(psycopg.Error, StoreError), self._connect() as connection:
+            row = connection.execute(
+                "SELECT current_setting(name), source FROM pg_settings WHERE name = %s", (name,)
+            ).fetchone()
+            return f"{name} is {row[0]}, set by: {row[1]}" if row else ""
+        return ""
 
     def ddl(
         self,
@@ -138,36 +214,42 @@ class PostgresStore:
         with no lock timeout: it counts there while the build waits for other transactions and would only leave an
         invalid index behind. Errors: StoreError after the last attempt; it never runs without the timeout instead.
         """
-        for attempt in range(1, LOCK_ATTEMPTS + 1):
-            connection = self.dedicated()
-            try:
-                if transaction:
-                    connection.execute(sql.SQL("SET lock_timeout = {}").format(lock_timeout_ms))
-                    with connection.transaction():
-                        for statement in statements:
-                            connection.execute(statement)
-                else:
+
+        def attempt() -> None:
+            with closing(self.dedicated()) as connection:
+                if not transaction:
                     connection.execute("SET lock_timeout = 0; SET statement_timeout = 0")
                     for statement in statements:
                         connection.execute(statement)
-                return
-            except RETRYABLE as error:
-                if attempt == LOCK_ATTEMPTS:
-                    raise StoreError(
-                        store="postgres",
-                        problem=f"no lock after {attempt} attempts of {lock_timeout_ms} ms: {str(error).strip()}",
-                        remedy="Find the long transaction (pg_stat_activity, pg_blocking_pids) and run again.",
-                    ) from error
-                if notify is not None:
-                    notify(f"waiting for a lock, attempt {attempt}: {str(error).strip()}")
-                time.sleep(min(30.0, 0.2 * 1.5**attempt) * random.uniform(0.5, 1.0))
-            finally:
-                connection.close()
+                    return
+                connection.execute(sql.SQL("SET lock_timeout = {}").format(lock_timeout_ms))
+                with connection.transaction():
+                    for statement in statements:
+                        connection.execute(statement)
+
+        def judged(error: Exception) -> Verdict:
+            # What else passes is repeated by whoever knows what of a build that broke off was left behind.
+            if not transaction or not isinstance(error, RETRYABLE):
+                raise error
+            said = StoreError(
+                store="postgres",
+                problem=f"no lock within {lock_timeout_ms} ms: {str(error).strip()}.",
+                remedy="Find the long transaction (pg_stat_activity, pg_blocking_pids) and run again.",
+            )
+            return Verdict(said, LOCK_SECONDS)
+
+        attendant = self.attendant if notify is None else replace(self.attendant, notify=notify, over=notify)
+        patiently(attempt, judged, attendant, attempts=LOCK_ATTEMPTS, longest=30.0)
 
     def _configure(self, connection: Connection[Any]) -> None:
-        """Give a fresh connection its role and settings; leaves it outside a transaction."""
+        """Give a fresh connection its role and settings; leaves it outside a transaction.
+
+        Errors: StandbyError when the server is no primary (any more), StoreError for a role or setting that is refused.
+        """
         previous, connection.autocommit = connection.autocommit, True
         try:
+            if connection.execute("SELECT pg_is_in_recovery()").fetchone() != (False,):
+                raise StandbyError(store="postgres", address=self.address)
             if self._role is not None:
                 connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(self._role)))
             for name, value in self._settings.items():
@@ -179,10 +261,13 @@ class PostgresStore:
             with suppress(errors.InvalidParameterValue, errors.UndefinedObject):
                 connection.execute(sql.SQL("SET client_connection_check_interval = {}").format(NOTICE_MS))
         except psycopg.Error as error:
+            if judge(error, self.address, self.patience).passes:
+                raise
             raise StoreError(
                 store="postgres",
                 problem=f"the session could not be set up: {str(error).strip()}",
                 remedy="Check `role` and `settings` of the playbook's Postgres connection.",
             ) from error
         finally:
-            connection.autocommit = previous
+            if not connection.closed:
+                connection.autocommit = previous

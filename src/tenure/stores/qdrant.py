@@ -6,7 +6,6 @@ show exactly what is sent. The client (0.9 s to import) is loaded when the first
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 import warnings
@@ -17,7 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tenure.errors import StoreError
 from tenure.masking import mask_secrets, remember_secret
-from tenure.stores.qdrant_errors import Verdict, judge
+from tenure.stores.patience import Attendant, Verdict, patiently
+from tenure.stores.qdrant_errors import heed_results, heed_state, judge
 from tenure.stores.qdrant_json import Json, PointId, among, delete_key, path, set_tenant
 
 if TYPE_CHECKING:
@@ -30,8 +30,11 @@ T = TypeVar("T")
 
 # Above the server's own 60 s, so that it is the server that says `wait_timeout` and not the socket.
 TIMEOUT_S = 90
-ATTEMPTS = 8
-LONGEST_PAUSE_S = 15.0
+# How long (seconds) a server that has answered before is waited for: a restart, an overload, an update that lags.
+PATIENCE = 300.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 15.0
+# How often an update asks afterwards whether the collection is still well.
+LOOK_SECONDS = 5.0
 # What one request may carry where strict mode names no lower limit; both stay far below the 32 MB that REST takes.
 PAGE = 5000
 IDS = 5000
@@ -79,25 +82,27 @@ class QdrantStore:
         api_key: str | None = None,
         *,
         timeout: int = TIMEOUT_S,
-        attempts: int = ATTEMPTS,
+        patience: float | None = None,
+        attempts: int | None = None,
         wait: Callable[[float], object] = time.sleep,
         notify: Callable[[str], None] | None = None,
     ) -> None:
         """Keep the address; nothing is opened yet.
 
-        *timeout* is seconds a request, *attempts* how often one is tried, *wait* what sleeps between two (seconds), and
-        *notify* is told of each repetition.
+        *timeout* is seconds a request, *patience* for how many seconds one is tried again (PATIENCE when None) and
+        *attempts* how often at most, *wait* what sleeps between two (seconds), and *notify* is told of each repetition.
         """
         remember_secret(api_key)
         self._url = url
         self._api_key = api_key or None
         self._timeout = timeout
         self._attempts = attempts
-        self._wait = wait
-        self._notify = notify or (lambda _: None)
+        self.patience = PATIENCE if patience is None else patience
+        self.attendant = Attendant(wait) if notify is None else Attendant(wait, notify, notify)
         self._client: QdrantClient | None = None
         self._bounds: dict[str, Bounds] = {}
         self._answered = False
+        self._looked: dict[str, float] = {}
         # Local mode is one process's dictionaries: its calls must not interleave.
         self._lock = threading.RLock()
 
@@ -145,24 +150,31 @@ class QdrantStore:
         Only for verbs that may be repeated. *what* names the object in messages. Errors: StoreUnreachableError,
         StoreError.
         """
-        for attempt in range(1, self._attempts + 1):
-            try:
-                if self.local:
-                    with self._lock:
-                        return verb(self.client)
-                answer = verb(self.client)
-            except StoreError:
-                raise
-            except Exception as error:
-                # The driver's errors have no base in common; `judge` raises again what is none of them.
-                verdict = judge(error, self.address, what, answered=self._answered)
-                if not verdict.passes or attempt == self._attempts:
-                    raise verdict.error from error
-                self._pause(attempt, verdict)
-            else:
-                self._answered = True
-                return answer
-        raise AssertionError("unreachable")
+
+        def attempt() -> T:
+            if self.local:
+                with self._lock:
+                    return verb(self.client)
+            answer = verb(self.client)
+            self._answered = True
+            return answer
+
+        return self._patiently(what, attempt)
+
+    def judge(self, error: Exception, what: str = "the server") -> Verdict:
+        """Return what a driver's error means. Errors: *error* itself when it is none of the driver's."""
+        return judge(error, self.address, what, self.patience, answered=self._answered)
+
+    def _patiently(self, what: str, attempt: Callable[[], T]) -> T:
+        """Return what *attempt* gives, repeated while the cause passes."""
+        return patiently(
+            attempt,
+            lambda error: self.judge(error, what),
+            self.attendant,
+            attempts=self._attempts,
+            first=FIRST_PAUSE_S,
+            longest=LONGEST_PAUSE_S,
+        )
 
     # Reading.
 
@@ -281,20 +293,17 @@ class QdrantStore:
             "delete": models.DeleteOperation,
         }
         parsed: list[Any] = [kinds[next(iter(operation))].model_validate(operation) for operation in operations]
-        status = ""
-        for attempt in range(1, self._attempts + 1):
+
+        sent = 0
+
+        def attempt() -> None:
+            nonlocal sent
+            sent += 1
             results = self.call(collection, lambda client: client.batch_update_points(collection, parsed, wait=True))
-            unfinished = [result.status for result in results if result.status != models.UpdateStatus.COMPLETED]
-            if not unfinished and len(results) == len(parsed):
-                return
-            status = str(unfinished[0].value) if unfinished else "too few results"
-            if attempt < self._attempts:
-                self._pause(attempt, Verdict(StoreError(store="qdrant", problem=status, remedy=""), passes=True))
-        raise StoreError(
-            store="qdrant",
-            problem=f"collection {collection} answered {status!r} to {self._attempts} identical updates.",
-            remedy="Look at its update queue and optimizer, let them drain, and run `tenure apply` again: it resumes.",
-        )
+            heed_results(collection, [str(result.status.value) for result in results], len(parsed), sent)
+
+        self._patiently(collection, attempt)
+        self._heed(collection)
 
     def set_tenant(self, collection: str, key: str, tenant: str, ids: Sequence[PointId], condition: Json) -> None:
         """Write payload field *key* on those of the points *ids* that still meet *condition*; others are left alone."""
@@ -325,19 +334,20 @@ class QdrantStore:
             # The schema writes a nested or quoted field as it was given.
             if found.get(field) == wanted:
                 return
-            self._wait(min(5.0, 0.05 * 1.5**attempt))
+            self.attendant.wait(min(5.0, 0.05 * 1.5**attempt))
         raise StoreError(
             store="qdrant",
             problem=f"the payload index on {field} of collection {collection} is {found.get(field)}, not {wanted}.",
             remedy="Look at the server's log, and run `tenure apply` again.",
         )
 
-    def _pause(self, attempt: int, verdict: Verdict) -> None:
-        """Sleep before the next attempt: as long as the server asked for, else a growing while."""
-        pause = min(LONGEST_PAUSE_S, 0.25 * 2.0 ** (attempt - 1)) * random.uniform(0.7, 1.0)
-        pause = verdict.after if verdict.after is not None else pause
-        self._notify(f"qdrant: attempt {attempt} of {self._attempts}: {verdict.error}; again in {pause:.1f} s")
-        self._wait(pause)
+    def _heed(self, collection: str) -> None:
+        """Look from time to time whether the collection is red. Errors: StoreError when it stays so."""
+        now = time.monotonic()
+        if self.local or now - self._looked.get(collection, -LOOK_SECONDS) < LOOK_SECONDS:
+            return
+        self._looked[collection] = now
+        self._patiently(collection, lambda: heed_state(collection, self.collection(collection)))
 
     def _connect(self) -> QdrantClient:
         from qdrant_client import QdrantClient
