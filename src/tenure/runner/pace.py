@@ -51,6 +51,13 @@ class Pace:
             elif seconds < wanted / 2 and items >= known.now:
                 known.now = min(known.most, known.now + max(1, known.most // STEPS))
 
+    def shrink(self, operation: str) -> None:
+        """Halve the next batch of *operation* whatever the last one took: somebody waits for what it locks."""
+        with self._lock:
+            known = self._sizes.get(operation)
+            if known is not None:
+                known.now = max(known.least, int(known.now * SHRINK))
+
     @contextmanager
     def timed(self, operation: str, items: int) -> Iterator[None]:
         """Time the block as one batch of *items*; a batch that fails teaches nothing."""

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import threading
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import groupby
 
 from tenure.errors import (
@@ -24,11 +22,11 @@ from tenure.ledger.ledger import OperationRow
 from tenure.operations.base import Operation
 from tenure.planner.plan import Plan
 from tenure.runner.context import Context, StopSignal
-from tenure.runner.dispatch import Dispatch, Threads
-from tenure.runner.failures import Failures
 from tenure.runner.fence import fenced, stands, take_down
 from tenure.runner.lease import held
 from tenure.runner.states import RunState, check_move
+from tenure.runner.throttle import Throttle
+from tenure.runner.workers import work_off
 from tenure.values import NEEDS_CONSENT, Hazard, Outcome, Phase
 
 # Sweeps go on while they find something to write; this many in a row mean that a writer is at work.
@@ -49,15 +47,15 @@ class RunResult:
 class Runner:
     """Runs one plan with one context. Everything it knows of the past it reads from the ledger."""
 
-    def __init__(self, ctx: Context, plan: Plan, dispatch: Dispatch | None = None) -> None:
-        """Run *plan* with *ctx*; nothing happens before `run`. Ranges are worked off by *dispatch* (threads when None)."""
+    def __init__(self, ctx: Context, plan: Plan) -> None:
+        """Run *plan* with *ctx*; nothing happens before `run`."""
         self._ctx = ctx
-        self._dispatch = dispatch or Threads()
         self._plan = plan
         self._limits = ctx.limits
-        self._failures = Failures(ctx)
         self._paused = threading.Event()
         self._state = RunState.PLANNED
+        self._moving = threading.RLock()
+        self._throttle = Throttle(ctx, self._say)
 
     def run(self, through: Phase, allowed: Iterable[Hazard] = ()) -> RunResult:
         """Run every operation up to and including phase *through*, resume what was begun, sweep what is done.
@@ -67,7 +65,7 @@ class Runner:
         """
         ledger, ctx = self._ctx.ledger, self._ctx
         consent(self._plan, through, allowed)
-        with self._failures.attended(), held(ledger, holder_name(), ctx.signal, self._listen) as token, self._dispatch:
+        with held(ledger, holder_name(), ctx.signal, self._listen) as token:
             ctx.token = token
             run = self._adopt()
             ctx.run = run
@@ -77,17 +75,13 @@ class Runner:
             try:
                 result = self._run_operations(through)
             except (InterruptedRunError, LeaseLostError) as error:
-                self._end(RunState.INTERRUPTED, ctx.signal.reason or str(error))
+                self._move(RunState.INTERRUPTED, ctx.signal.reason or str(error))
                 raise
             except BaseException as error:
-                self._end(RunState.FAILED, str(error))
+                self._move(RunState.FAILED, str(error))
                 raise
-            self._failures.flush()
             self._move(RunState.DONE, f"through {through}")
             return result
-
-    def _end(self, state: RunState, reason: str) -> None:
-        self._failures.record(f"the run is {state}", partial(self._move, state, reason))
 
     def _adopt(self) -> int:
         """Return the run of this plan: the latest one if it is of the same plan, else a new one."""
@@ -195,7 +189,7 @@ class Runner:
             if operation.waiting or self._row(operation).attempts == 0:
                 continue
             try:
-                outcome = self._failures.persist(operation, "undo", partial(operation.undo, ctx))
+                outcome = operation.undo(ctx)
             except LeaseLostError:
                 raise
             except Exception as error:  # noqa: BLE001 - the others are to be taken back all the same
@@ -223,7 +217,7 @@ class Runner:
                 outcome = self._execute_ranges(operation)
             else:
                 ctx.reporter.start(operation.id, operation.describe(), None)
-                outcome = self._failures.persist(operation, "all of it", partial(operation.apply, ctx))
+                outcome = operation.apply(ctx)
             settles = operation.phase is Phase.BACKFILL and outcome.left > 0
             nothing = outcome.planned > 0 and outcome.changed == 0 and not outcome.note
             if not settles and (nothing or outcome.left > 0):
@@ -238,8 +232,7 @@ class Runner:
             ctx.reporter.finish(operation.id, "failed")
             raise
         except TenureError as error:
-            if not isinstance(error, LeaseLostError):
-                self._failures.failed(operation, error)
+            ctx.ledger.event(ctx.run, "failed", operation.id, str(error))
             ctx.reporter.finish(operation.id, "failed")
             raise
         # A backfill that left something is not done until everything has settled; a kill until then runs it again.
@@ -252,16 +245,13 @@ class Runner:
     def _execute_ranges(self, operation: Operation) -> Outcome:
         """Plan the ranges unless an earlier attempt did, work them off in threads, then sweep until nothing is left."""
         ctx, ledger = self._ctx, self._ctx.ledger
-
-        def plan() -> None:
-            if ledger.totals(operation.id).ranges == 0:
-                ledger.plan_operation(operation.id, operation.count(ctx), operation.ranges(ctx))
-
-        self._failures.persist(operation, "the count of its items and ranges", plan)
+        if ledger.totals(operation.id).ranges == 0:
+            ledger.plan_operation(operation.id, operation.count(ctx), operation.ranges(ctx))
         planned = ledger.operation(operation.id).planned or 0
         ctx.reporter.start(operation.id, operation.describe(), planned)
         ctx.reporter.advance(operation.id, ledger.totals(operation.id).changed)
-        self._dispatch.work_off(ctx, operation, self._hold_while_paused, self._failures)
+        with self._throttle.watching(operation):
+            work_off(ctx, operation, self._hold_while_paused)
         swept = self._sweep(operation)
         changed = ledger.totals(operation.id).changed + swept.changed
         note = swept.note
@@ -274,7 +264,7 @@ class Runner:
         total = Outcome()
         for _ in range(MAX_SWEEPS):
             self._ctx.signal.check(operation.id)
-            swept = self._failures.persist(operation, "the sweep", partial(operation.sweep, self._ctx))
+            swept = operation.sweep(self._ctx)
             total = total.plus(swept)
             if swept.left == 0 or swept.changed == 0:
                 break
@@ -321,33 +311,43 @@ class Runner:
     # What an operator asks from another terminal.
 
     def _listen(self, controls: dict[str, str]) -> None:
-        self._failures.flush()
         self._ctx.limits = self._limits.with_controls(controls)
-        if self._state not in (RunState.RUNNING, RunState.PAUSING, RunState.PAUSED):
-            return
         wanted = controls.get("pause", "off") == "on"
-        if wanted and not self._paused.is_set():
-            self._paused.set()
-            self._move(RunState.PAUSING, "asked by the operator")
-        elif not wanted and self._paused.is_set():
-            self._paused.clear()
-            self._move(RunState.RUNNING)
+        with self._moving:
+            if self._state not in (RunState.RUNNING, RunState.PAUSING, RunState.PAUSED):
+                return
+            if wanted and not self._paused.is_set():
+                self._paused.set()
+                self._move(RunState.PAUSING, "asked by the operator")
+            elif not wanted and self._paused.is_set():
+                self._paused.clear()
+                self._move(RunState.RUNNING)
 
-    def _hold_while_paused(self, operation: Operation) -> None:
+    def _hold_while_paused(self, operation: Operation) -> bool:
+        """Return whether the next batch has still to wait, after a nap if so: for the operator, or for a store."""
         if not self._paused.is_set():
-            return
-        self._ctx.reporter.note(operation.id, "paused; `tenure resume` goes on")
-        if self._state is RunState.PAUSING:
-            self._move(RunState.PAUSED, "asked by the operator")
-        while self._paused.is_set() and not self._ctx.signal.is_set():
-            time.sleep(PAUSE_POLL_SECONDS)
+            return self._throttle.hold(operation)
+        with self._moving:
+            first = self._state is RunState.PAUSING
+            if first:
+                self._move(RunState.PAUSED, "asked by the operator")
+        if first:
+            self._ctx.reporter.note(operation.id, "paused; `tenure resume` goes on")
+        return not self._ctx.signal.wait(PAUSE_POLL_SECONDS)
+
+    def _say(self, reason: str) -> None:
+        """Keep why the run waits where `tenure status` finds it; a pause has a reason of its own."""
+        with self._moving:
+            if self._state is RunState.RUNNING:
+                self._move(RunState.RUNNING, reason)
 
     def _move(self, state: RunState, reason: str = "") -> None:
         if self._ctx.run is None:
             return
-        check_move(self._state, state)
-        self._state = state
-        self._ctx.ledger.set_run_state(self._ctx.run, state, reason)
+        with self._moving:
+            check_move(self._state, state)
+            self._state = state
+            self._ctx.ledger.set_run_state(self._ctx.run, state, reason)
 
 
 def consent(plan: Plan, through: Phase, allowed: Iterable[Hazard]) -> None:
