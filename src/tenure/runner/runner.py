@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 
 from tenure.errors import (
@@ -22,11 +23,12 @@ from tenure.ledger.ledger import OperationRow
 from tenure.operations.base import Operation
 from tenure.planner.plan import Plan
 from tenure.runner.context import Context, StopSignal
+from tenure.runner.dispatch import Dispatch, Threads
+from tenure.runner.failures import Failures
 from tenure.runner.fence import fenced, stands, take_down
 from tenure.runner.lease import held
 from tenure.runner.states import RunState, check_move
 from tenure.runner.throttle import Throttle
-from tenure.runner.workers import work_off
 from tenure.values import NEEDS_CONSENT, Hazard, Outcome, Phase
 
 # Sweeps go on while they find something to write; this many in a row mean that a writer is at work.
@@ -47,11 +49,13 @@ class RunResult:
 class Runner:
     """Runs one plan with one context. Everything it knows of the past it reads from the ledger."""
 
-    def __init__(self, ctx: Context, plan: Plan) -> None:
-        """Run *plan* with *ctx*; nothing happens before `run`."""
+    def __init__(self, ctx: Context, plan: Plan, dispatch: Dispatch | None = None) -> None:
+        """Run *plan* with *ctx*; nothing happens before `run`. Ranges are worked off by *dispatch* (threads when None)."""
         self._ctx = ctx
+        self._dispatch = dispatch or Threads()
         self._plan = plan
         self._limits = ctx.limits
+        self._failures = Failures(ctx)
         self._paused = threading.Event()
         self._state = RunState.PLANNED
         self._moving = threading.RLock()
@@ -65,7 +69,7 @@ class Runner:
         """
         ledger, ctx = self._ctx.ledger, self._ctx
         consent(self._plan, through, allowed)
-        with held(ledger, holder_name(), ctx.signal, self._listen) as token:
+        with self._failures.attended(), held(ledger, holder_name(), ctx.signal, self._listen) as token, self._dispatch:
             ctx.token = token
             run = self._adopt()
             ctx.run = run
@@ -75,13 +79,17 @@ class Runner:
             try:
                 result = self._run_operations(through)
             except (InterruptedRunError, LeaseLostError) as error:
-                self._move(RunState.INTERRUPTED, ctx.signal.reason or str(error))
+                self._end(RunState.INTERRUPTED, ctx.signal.reason or str(error))
                 raise
             except BaseException as error:
-                self._move(RunState.FAILED, str(error))
+                self._end(RunState.FAILED, str(error))
                 raise
+            self._failures.flush()
             self._move(RunState.DONE, f"through {through}")
             return result
+
+    def _end(self, state: RunState, reason: str) -> None:
+        self._failures.record(f"the run is {state}", partial(self._move, state, reason))
 
     def _adopt(self) -> int:
         """Return the run of this plan: the latest one if it is of the same plan, else a new one."""
@@ -189,7 +197,7 @@ class Runner:
             if operation.waiting or self._row(operation).attempts == 0:
                 continue
             try:
-                outcome = operation.undo(ctx)
+                outcome = self._failures.persist(operation, "undo", partial(operation.undo, ctx))
             except LeaseLostError:
                 raise
             except Exception as error:  # noqa: BLE001 - the others are to be taken back all the same
@@ -217,7 +225,7 @@ class Runner:
                 outcome = self._execute_ranges(operation)
             else:
                 ctx.reporter.start(operation.id, operation.describe(), None)
-                outcome = operation.apply(ctx)
+                outcome = self._failures.persist(operation, "all of it", partial(operation.apply, ctx))
             settles = operation.phase is Phase.BACKFILL and outcome.left > 0
             nothing = outcome.planned > 0 and outcome.changed == 0 and not outcome.note
             if not settles and (nothing or outcome.left > 0):
@@ -232,7 +240,8 @@ class Runner:
             ctx.reporter.finish(operation.id, "failed")
             raise
         except TenureError as error:
-            ctx.ledger.event(ctx.run, "failed", operation.id, str(error))
+            if not isinstance(error, LeaseLostError):
+                self._failures.failed(operation, error)
             ctx.reporter.finish(operation.id, "failed")
             raise
         # A backfill that left something is not done until everything has settled; a kill until then runs it again.
@@ -245,13 +254,17 @@ class Runner:
     def _execute_ranges(self, operation: Operation) -> Outcome:
         """Plan the ranges unless an earlier attempt did, work them off in threads, then sweep until nothing is left."""
         ctx, ledger = self._ctx, self._ctx.ledger
-        if ledger.totals(operation.id).ranges == 0:
-            ledger.plan_operation(operation.id, operation.count(ctx), operation.ranges(ctx))
+
+        def plan() -> None:
+            if ledger.totals(operation.id).ranges == 0:
+                ledger.plan_operation(operation.id, operation.count(ctx), operation.ranges(ctx))
+
+        self._failures.persist(operation, "the count of its items and ranges", plan)
         planned = ledger.operation(operation.id).planned or 0
         ctx.reporter.start(operation.id, operation.describe(), planned)
         ctx.reporter.advance(operation.id, ledger.totals(operation.id).changed)
         with self._throttle.watching(operation):
-            work_off(ctx, operation, self._hold_while_paused)
+            self._dispatch.work_off(ctx, operation, self._hold_while_paused, self._failures)
         swept = self._sweep(operation)
         changed = ledger.totals(operation.id).changed + swept.changed
         note = swept.note
@@ -264,7 +277,7 @@ class Runner:
         total = Outcome()
         for _ in range(MAX_SWEEPS):
             self._ctx.signal.check(operation.id)
-            swept = operation.sweep(self._ctx)
+            swept = self._failures.persist(operation, "the sweep", partial(operation.sweep, self._ctx))
             total = total.plus(swept)
             if swept.left == 0 or swept.changed == 0:
                 break
@@ -311,6 +324,7 @@ class Runner:
     # What an operator asks from another terminal.
 
     def _listen(self, controls: dict[str, str]) -> None:
+        self._failures.flush()
         self._ctx.limits = self._limits.with_controls(controls)
         wanted = controls.get("pause", "off") == "on"
         with self._moving:
