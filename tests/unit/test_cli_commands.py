@@ -6,7 +6,6 @@ import json
 import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -14,13 +13,11 @@ import pytest
 from tenure.checks.base import MatrixRow, Report
 from tenure.cli.logs import log_to_stderr
 from tenure.cli.main import run
-from tenure.cli.status import show_status
 from tenure.errors import InterruptedRunError, OperationFailedError, PreflightError
 from tenure.ledger.ledger import OperationRow, RangeRow
 from tenure.operations.base import Operation
 from tenure.planner.plan import Plan
 from tenure.report.operations import operation_document
-from tenure.report.status import status_document
 from tenure.runner.context import Reporter, StopSignal
 from tenure.runner.fence import Fence
 from tenure.runner.runner import RunResult
@@ -397,22 +394,6 @@ class Kept(NoLedger):
     def operations(self) -> list[OperationRow]:
         return list(self._rows)
 
-    def latest_run(self) -> Any:
-        now = datetime.now(UTC)
-        return SimpleNamespace(
-            id=1, plan_hash="h" * 64, playbook_hash="p", state="running", reason="", through="constrain", allowed=[],
-            created_at=now, updated_at=now,
-        )  # fmt: skip
-
-    def lease(self) -> Any:
-        return {"holder": "host:1", "live": True, "expires": datetime.now(UTC) + timedelta(seconds=25)}
-
-    def controls(self) -> dict[str, str]:
-        return {"batch_ms": "100"}
-
-    def events(self, run: int, limit: int) -> list[tuple[str, str, str, datetime]]:
-        return [("start", "files", "", datetime.now(UTC))]
-
 
 @pytest.mark.parametrize(
     ("state", "fields", "expected"),
@@ -426,37 +407,3 @@ class Kept(NoLedger):
 def test_counts_while_it_runs_come_from_the_ranges(state: str, fields: dict[str, Any], expected: Any) -> None:
     document = operation_document(Kept(), Fill(object="files"), row(state, **fields))  # type: ignore[arg-type]
     assert (document["planned"], document["changed"], document["left"]) == expected
-
-
-class NoSequences:
-    """A Postgres whose fill triggers were not created yet."""
-
-    def connection(self) -> NoSequences:
-        return self
-
-    def __enter__(self) -> NoSequences:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def execute(self, *_: object) -> NoSequences:
-        return self
-
-    def fetchall(self) -> list[Any]:
-        return []
-
-
-def test_status_shows_run_runner_counts_and_events(capsys: pytest.CaptureFixture[str]) -> None:
-    playbook = SimpleNamespace(digest=lambda: "another")
-    session: Any = SimpleNamespace(ledger=Kept(row("running")), playbook=playbook, postgres=NoSequences())
-    document = status_document(session)
-    assert document["run"]["state"] == "running"
-    assert 4 <= document["lease"]["heartbeat_age_seconds"] <= 7
-    (operation,) = document["operations"]
-    assert operation["changed"] == 400
-    assert 35 <= operation["rate"] <= 41
-    show_status(document)
-    shown = capsys.readouterr().out
-    for part in ("run 1: running", "host:1", "fill files", "playbook has changed", "batch_ms=100", "Newest events"):
-        assert part in shown

@@ -86,6 +86,7 @@ def _print_plan(forecast: RollbackPlan, as_json: bool) -> None:
     if as_json:
         print_json({"ok": forecast.lossless, **_document(forecast)})
         return
+    from tenure.masking import mask_secrets
     from tenure.report.text import clean
 
     click.echo(f"{len(forecast.operations)} operation(s) would be undone, newest first:")
@@ -95,6 +96,12 @@ def _print_plan(forecast: RollbackPlan, as_json: bool) -> None:
         kind = "BLOCKS" if finding.severity == "error" else "would be lost"
         click.echo(f"{kind}: {clean(finding.object)}: {clean(finding.title)} ({finding.count:,}). "
                    f"{clean(finding.remedy)}")  # fmt: skip
+    if forecast.dropped:
+        click.echo("\nWhat contract dropped, and how each would be made again by hand:")
+    for dropped in forecast.dropped:
+        click.echo(f"\n-- {clean(dropped.store)} {clean(dropped.object)}")
+        for statement in dropped.statements:
+            click.echo(mask_secrets(statement))
     click.echo("Lossless." if forecast.lossless else "Not lossless: nothing will be undone.")
 
 
@@ -104,6 +111,7 @@ def _document(forecast: RollbackPlan) -> dict[str, Any]:
         "blocking": [finding.model_dump(mode="json") for finding in forecast.blocking],
         "notes": [finding.model_dump(mode="json") for finding in forecast.notes],
         "operations": list(forecast.operations),
+        "dropped": [dropped.model_dump(mode="json") for dropped in forecast.dropped],
     }
 
 

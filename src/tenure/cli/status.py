@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tenure.cli.common import json_option, open_session, playbook_option
+from tenure.cli.common import json_option, playbook_option
 from tenure.cli.failures import print_json
 
 
@@ -15,14 +15,24 @@ from tenure.cli.failures import print_json
 @playbook_option
 @json_option
 def status(playbook: Path, as_json: bool) -> None:
-    """Show the run's state and reason, who runs it, its operations, and writes that came without the key.
+    """Show the run's state and reason, who runs it, its operations, whether it can be taken back without a loss and
+    until what, and writes that came without the key.
 
     Reads the ledger in Postgres only; Neo4j and Qdrant need not be there.
     """
+    # Not by a session, which brings all that plans and checks are made of: people ask often, and want to know now.
+    from tenure.cli.logs import log_to_stderr
+    from tenure.playbook import load_playbook
     from tenure.report.status import status_document
+    from tenure.stores.postgres import PostgresStore
 
-    with open_session(playbook) as session:
-        document = status_document(session)
+    log_to_stderr()
+    loaded = load_playbook(playbook)
+    address = loaded.connections.postgres
+    with PostgresStore(
+        address.url.get_secret_value(), role=address.role, settings=address.settings, pool_size=1
+    ) as postgres:
+        document = status_document(postgres, loaded, whole=as_json)
     if as_json:
         print_json(document)
     else:
@@ -35,6 +45,7 @@ def show_status(document: dict[str, Any]) -> None:
     from rich.text import Text
 
     from tenure.report.text import clean, stdout_console
+    from tenure.report.way_back import said
 
     console = stdout_console()
     run = document["run"]
@@ -58,6 +69,8 @@ def show_status(document: dict[str, Any]) -> None:
         )
     if document["controls"]:
         console.print("set: " + ", ".join(f"{name}={value}" for name, value in sorted(document["controls"].items())))
+    for line in said(document["rollback"]):
+        console.print(clean(line))
     console.print()
     table = Table(box=None, pad_edge=False)
     for name in ("phase", "operation", "state"):
@@ -75,6 +88,9 @@ def show_status(document: dict[str, Any]) -> None:
             "" if rate is None or operation["planned"] == 1 else f"{rate:,.0f}",
         )
     console.print(table)
+    if document["dropped"]:
+        count = len(document["dropped"])
+        console.print(f"\n{count} dropped object(s) can be made again: `tenure rollback --plan` has the scripts.")
     written = [each for each in document["fill_triggers"] if each["writes"]]
     if written:
         console.print("\nWrites that came without the key (an old writer is, or was, alive):")

@@ -30,5 +30,9 @@ def kinds() -> dict[str, type[Operation]]:
 
 def load(body: Mapping[str, Any]) -> Operation:
     """Return the operation that `Operation.dump` wrote. Errors: KeyError for a kind that this version does not know."""
-    fields = {name: value for name, value in body.items() if name not in ("kind", "phase", "store", "id", "digest")}
+    fields = {
+        name: value
+        for name, value in body.items()
+        if name not in ("kind", "phase", "store", "id", "digest", "described")
+    }
     return kinds()[body["kind"]].model_validate(fields)

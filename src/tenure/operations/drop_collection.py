@@ -66,7 +66,10 @@ class DropCollection(Rekeying):
             )
         points = store.count(self.collection)
         ctx.ledger.journal(
-            self.id, "qdrant", self.collection, [({DROPPING: self.collection}, {"points": points}, None)]
+            self.id,
+            "qdrant",
+            self.collection,
+            [({DROPPING: self.collection}, {"points": points, "script": self._script()}, None)],
         )
         copies.drop(store, self.collection)
         return Outcome(planned=1, changed=1, note=f"{points} points under their old ids")
@@ -94,6 +97,17 @@ class DropCollection(Rekeying):
         if self.collection not in ctx.qdrant.collections():
             raise self._refused("it was dropped", "Restore the backup that was taken before.")
         return Outcome(note="the collection was not dropped")
+
+    def _script(self) -> list[str]:
+        """Return the Python that makes it again from its copy; what was overwritten in it before is not in there."""
+        return [
+            f"# create {self.collection!r} with the configuration and the payload indexes of {self.target!r}, then for "
+            "each (old, new) of SELECT p->>0, p->>1 FROM tenure.journal, jsonb_array_elements(item->'ids') AS p "
+            f"WHERE operation = 'qdrant.rekey_points.{self.collection}':\n"
+            f"(point,) = client.retrieve({self.target!r}, [new], with_payload=True, with_vectors=True)\n"
+            f"client.upsert({self.collection!r}, [models.PointStruct(id=old, payload=point.payload, "
+            "vector=point.vector)], wait=True)"
+        ]
 
     def _refused(self, reason: str, remedy: str) -> RefusedError:
         return RefusedError(reason=f"cannot {self.describe()}: {reason}.", remedy=remedy)

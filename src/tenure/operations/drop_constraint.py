@@ -69,7 +69,8 @@ class DropConstraint(Operation):
             )
         before = self._now(ctx)
         if before is not None:
-            ctx.ledger.journal(self.id, "neo4j", self.object, [({"constraint": self.name}, before, None)])
+            kept = {"create": before, "script": self._script(before)}
+            ctx.ledger.journal(self.id, "neo4j", self.object, [({"constraint": self.name}, kept, None)])
             drop_constraint(ctx.neo4j, self.name)
         if find_index(ctx.neo4j, self.entity, self.label, self.properties) is None:
             ctx.neo4j.schema(self._create_index())
@@ -112,7 +113,8 @@ class DropConstraint(Operation):
             return Outcome(note="still there")
         # An index on the same properties stands against the constraint, which brings its own.
         drop_index(ctx.neo4j, self.index_name)
-        before = next((b for item, b, _ in ctx.ledger.journal_entries(self.id) if "constraint" in item), self.create)
+        kept = (b["create"] for item, b, _ in ctx.ledger.journal_entries(self.id) if "constraint" in item)
+        before = next(kept, self.create)
         if before:
             try:
                 ctx.neo4j.schema(before)
@@ -120,6 +122,10 @@ class DropConstraint(Operation):
                 ctx.neo4j.schema(self._create_index())
                 raise
         return Outcome(planned=1, changed=int(bool(before)))
+
+    def _script(self, create: str) -> list[str]:
+        """Return what makes it again: the plain index stands against the one that the constraint brings."""
+        return [f"{self.prefix}{text};" for text in (f"DROP INDEX {quote(self.index_name)} IF EXISTS", create)]
 
     @property
     def _composite(self) -> tuple[str, ...]:

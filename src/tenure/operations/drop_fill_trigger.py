@@ -95,6 +95,8 @@ class DropFillTrigger(Filler):
         ctx.ledger.set_control(READING + self.object, json.dumps(now))
         if known is not None and now > json.loads(known):
             raise still_written({self.object: now - json.loads(known)}, "since contract looked last")
+        before = {"script": as_texts(self.creation())}
+        ctx.ledger.journal(self.id, "postgres", self.object, [({"fill_trigger": self.name}, before, None)])
         ctx.postgres.ddl(self.removal(), notify=lambda text: ctx.reporter.note(self.id, text))
         return Outcome(planned=1, changed=1)
 

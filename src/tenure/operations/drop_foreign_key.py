@@ -51,24 +51,33 @@ class DropForeignKey(Operation):
         """Journal what it was and drop it, unless it is gone."""
         if not self._exists(ctx):
             return Outcome(planned=1, changed=0, note="gone already")
-        before = {"definition": self.definition}
+        before = {"definition": self.definition, "script": as_texts([self._add(), *self._validation()])}
         ctx.ledger.journal(self.id, "postgres", self.object, [({"foreign_key": self.name}, before, None)])
         ctx.postgres.ddl([self._drop()], notify=lambda text: ctx.reporter.note(self.id, text))
         return Outcome(planned=1, changed=1)
 
     def undo(self, ctx: Context) -> Outcome:
         """Put it back; the composite one has kept every row such that it holds."""
-        table, name = table_sql(self.table), sql.Identifier(self.name)
         notify = lambda text: ctx.reporter.note(self.id, text)  # noqa: E731
-        plain = self.definition.removesuffix(" NOT VALID")
         if not self._exists(ctx):
-            add = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {}{}").format(
-                table, name, raw(plain), raw(" NOT VALID" if self.validate_later else "")
-            )
-            ctx.postgres.ddl([add], notify=notify)
-        if self.validate_later and self.proven:
-            ctx.postgres.ddl([sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}").format(table, name)], notify=notify)
+            ctx.postgres.ddl([self._add()], notify=notify)
+        for statement in self._validation():
+            ctx.postgres.ddl([statement], notify=notify)
         return Outcome(planned=1, changed=1)
+
+    def _add(self) -> sql.Composed:
+        return sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {}{}").format(
+            table_sql(self.table),
+            sql.Identifier(self.name),
+            raw(self.definition.removesuffix(" NOT VALID")),
+            raw(" NOT VALID" if self.validate_later else ""),
+        )
+
+    def _validation(self) -> list[sql.Composed]:
+        if not (self.validate_later and self.proven):
+            return []
+        statement = sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}")
+        return [statement.format(table_sql(self.table), sql.Identifier(self.name))]
 
     def _exists(self, ctx: Context) -> bool:
         with ctx.postgres.connection() as connection:

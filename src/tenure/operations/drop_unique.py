@@ -56,7 +56,11 @@ class DropUnique(Operation):
         """Journal what it was and drop it, unless it is gone. Errors: RefusedError when something depends on it."""
         if not self.old.exists(ctx):
             return Outcome(planned=1, changed=0, note="gone already")
-        before = {"definition": self.old.definition, "constraint": self.old.constraint}
+        before = {
+            "definition": self.old.definition,
+            "constraint": self.old.constraint,
+            "script": as_texts([*self.old.creation(), *self._identity(self.old.index.name)]),
+        }
         ctx.ledger.journal(self.id, "postgres", self.object, [({"unique": self.old.index.name}, before, None)])
         notify = lambda text: ctx.reporter.note(self.id, text)  # noqa: E731
         bare = self.old.constraint is None and not self.old.index.leaves

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
@@ -11,6 +11,8 @@ from tenure.operations.concurrent_index import IndexBuild
 from tenure.values import Finding, Frozen
 
 if TYPE_CHECKING:
+    from psycopg import Connection
+
     from tenure.runner.context import Context
 
 
@@ -31,7 +33,7 @@ class OldUnique(Frozen):
     nulls_not_distinct: bool = False
     deferral: str = ""
 
-    def duplicates(self, ctx: Context) -> tuple[int, tuple[str, ...]]:
+    def duplicates(self, connection: Connection[Any]) -> tuple[int, tuple[str, ...]]:
         """Return how many keys several rows share by now, and some of them."""
         values = sql.SQL(", ").join(map(raw, self.values))
         conditions = [raw(f"({self.predicate})")] if self.predicate is not None else []
@@ -43,15 +45,15 @@ class OldUnique(Frozen):
             sql.SQL(" WHERE {}").format(sql.SQL(" AND ").join(conditions)) if conditions else sql.SQL(""),
             values,
         )
-        with ctx.postgres.connection() as connection:
-            rows = connection.execute(
-                sql.SQL("SELECT item, count(*) OVER () FROM ({}) AS shared LIMIT 10").format(grouped)
-            ).fetchall()
+        rows = connection.execute(
+            sql.SQL("SELECT item, count(*) OVER () FROM ({}) AS shared LIMIT 10").format(grouped)
+        ).fetchall()
         return (int(rows[0][1]) if rows else 0), tuple(str(row[0]) for row in rows)
 
     def losses(self, ctx: Context, object_: str) -> list[Finding]:
         """Return the error that forbids to build it again, where tenants have shared keys since."""
-        count, sample = self.duplicates(ctx)
+        with ctx.postgres.connection() as connection:
+            count, sample = self.duplicates(connection)
         if not count:
             return []
         return [
@@ -92,6 +94,12 @@ class OldUnique(Frozen):
         if self.index.leaves:
             return sql.SQL("DROP INDEX IF EXISTS {}").format(self.qualified)
         return sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(self.qualified)
+
+    def creation(self) -> list[sql.Composed]:
+        """Return what makes it again: the index, built without blocking anybody, and the constraint."""
+        if self.constraint is None:
+            return self.index.statements()
+        return [*([] if self.index.leaves else self.index.statements()), self.attach()]
 
     def attach(self) -> sql.Composed:
         """Return what makes the built index the constraint that it was; a partitioned table's is built under lock."""

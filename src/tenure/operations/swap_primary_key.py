@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from psycopg import Connection, errors, sql
 
 from tenure.attribution.rows import raw, table_sql
 from tenure.operations.base import Operation
+from tenure.operations.concurrent_index import IndexBuild
 from tenure.operations.drop_unique import depended_on
 from tenure.operations.old_unique import OldUnique
 from tenure.operations.text import as_texts, short_name
@@ -16,6 +17,9 @@ from tenure.values import Finding, Hazard, Outcome, Phase, Store
 
 if TYPE_CHECKING:
     from tenure.runner.context import Context
+
+
+Hanging = tuple[str, str, str]
 
 
 class SwapPrimaryKey(Operation):
@@ -59,7 +63,14 @@ class SwapPrimaryKey(Operation):
         """Swap them in one transaction, unless they are. Errors: RefusedError when something depends on the old key."""
         if not self.old.exists(ctx):
             return Outcome(planned=1, changed=0, note="swapped already")
-        before = {"definition": self.old.definition, "constraint": self.old.constraint}
+        with ctx.postgres.connection() as connection:
+            hanging = self._hanging(connection)
+        built = [*self.old.index.statements(), *self._bare().statements()]
+        before = {
+            "definition": self.old.definition,
+            "constraint": self.old.constraint,
+            "script": as_texts([*built, *self._swap_back(hanging), *_validations(hanging)]),
+        }
         ctx.ledger.journal(self.id, "postgres", self.object, [({"primary_key": self.old.index.name}, before, self.new)])
         try:
             ctx.postgres.ddl(self._swap(), notify=lambda text: ctx.reporter.note(self.id, text))
@@ -78,12 +89,24 @@ class SwapPrimaryKey(Operation):
         """
         if self.old.exists(ctx):
             return Outcome(note="still there")
-        table = self.old.index.table
-        bare = self.old.index.model_copy(update={"name": short_name(self.new, "tenure_bare"), "body": self.new_body})
         self.old.index.build(ctx, self.id, self.object)
-        bare.build(ctx, self.id, self.object)
+        self._bare().build(ctx, self.id, self.object)
         with ctx.postgres.connection() as connection:
             hanging = self._hanging(connection)
+        notify = lambda text: ctx.reporter.note(self.id, text)  # noqa: E731
+        ctx.postgres.ddl(self._swap_back(hanging), notify=notify)
+        for statement in _validations(hanging):
+            ctx.postgres.ddl([statement], notify=notify)
+        return Outcome(planned=1, changed=1)
+
+    def _bare(self) -> IndexBuild:
+        """Return the unique index that was made the primary key, under a name that is free."""
+        return self.old.index.model_copy(update={"name": short_name(self.new, "tenure_bare"), "body": self.new_body})
+
+    def _swap_back(self, hanging: Sequence[Hanging]) -> list[sql.Composed]:
+        """Return what puts the old key back, once both indexes are built; one transaction. Foreign keys that hang on
+        the new one are made again on its bare form, to be validated afterwards."""
+        table = self.old.index.table
         drops = [
             sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(raw(owner), sql.Identifier(name))
             for owner, name, _ in hanging
@@ -94,22 +117,18 @@ class SwapPrimaryKey(Operation):
             )
             for owner, name, definition in hanging
         ]
-        swap = [
+        return [
+            *drops,
             sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(table_sql(table), sql.Identifier(self.new)),
             sql.SQL("ALTER INDEX {} RENAME TO {}").format(
-                sql.Identifier(table.schema_name, bare.name), sql.Identifier(self.new)
+                sql.Identifier(table.schema_name, self._bare().name), sql.Identifier(self.new)
             ),
             self.old.attach(),
             *self._identity(self.old.index.name),
+            *adds,
         ]
-        notify = lambda text: ctx.reporter.note(self.id, text)  # noqa: E731
-        ctx.postgres.ddl([*drops, *swap, *adds], notify=notify)
-        for owner, name, _ in hanging:
-            validate = sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}").format(raw(owner), sql.Identifier(name))
-            ctx.postgres.ddl([validate], notify=notify)
-        return Outcome(planned=1, changed=1)
 
-    def _hanging(self, connection: Connection[Any]) -> list[tuple[str, str, str]]:
+    def _hanging(self, connection: Connection[Any]) -> list[Hanging]:
         """Return the foreign keys that hang on the new key: table (quoted), name, definition."""
         rows = connection.execute(
             "SELECT format('%%I.%%I', n.nspname, c.relname), k.conname, "
@@ -119,3 +138,10 @@ class SwapPrimaryKey(Operation):
             (sql.Identifier(self.old.index.table.schema_name, self.new).as_string(None),),
         ).fetchall()
         return [(str(owner), str(name), str(definition)) for owner, name, definition in rows]
+
+
+def _validations(hanging: Sequence[Hanging]) -> list[sql.Composed]:
+    return [
+        sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}").format(raw(owner), sql.Identifier(name))
+        for owner, name, _ in hanging
+    ]

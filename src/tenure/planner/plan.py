@@ -53,7 +53,8 @@ class Plan(Frozen):
             "key": self.key.model_dump(mode="json"),
             "playbook_digest": self.playbook_digest,
             "catalog_digest": self.catalog_digest,
-            "operations": [operation.dump() for operation in self.operations],
+            # Described too, for those who show a plan without making its operations again.
+            "operations": [{**operation.dump(), "described": operation.describe()} for operation in self.operations],
             "findings": [finding.model_dump(mode="json") for finding in self.findings],
             "untouched": [list(entry) for entry in self.untouched],
         }

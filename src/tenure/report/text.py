@@ -6,18 +6,20 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
 from tenure.masking import mask_secrets
-from tenure.operations.base import Operation
-from tenure.planner.plan import Plan
 from tenure.report.estimate import duration, estimate
 from tenure.report.matrix import matrix_tables
 from tenure.values import NEEDS_CONSENT, Finding, Outcome, Phase
+
+if TYPE_CHECKING:
+    from tenure.operations.base import Operation
+    from tenure.planner.plan import Plan
 
 __all__ = ["clean", "findings_table", "matrix_tables", "outcomes_table", "plan_text", "stdout_console"]
 

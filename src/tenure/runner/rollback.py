@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from itertools import groupby
 
 from tenure.errors import InterruptedRunError, LeaseLostError, RefusedError
-from tenure.ledger.ledger import OperationRow
+from tenure.operations import load
 from tenure.operations.base import Operation
 from tenure.planner.plan import Plan
 from tenure.runner.context import Context
@@ -15,7 +15,16 @@ from tenure.runner.fence import fenced, take_down
 from tenure.runner.lease import held
 from tenure.runner.runner import holder_name
 from tenure.runner.states import RunState, check_move
-from tenure.values import Finding, Frozen, Outcome, Phase
+from tenure.values import Finding, Frozen, Outcome, Phase, Store
+
+
+class Recreation(Frozen):
+    """How one thing that contract dropped is made again by hand: the journal keeps it from before the drop."""
+
+    operation: str
+    store: Store
+    object: str
+    statements: tuple[str, ...]
 
 
 class RollbackPlan(Frozen):
@@ -28,19 +37,20 @@ class RollbackPlan(Frozen):
     blocking: tuple[Finding, ...] = ()
     notes: tuple[Finding, ...] = ()
     operations: tuple[str, ...] = ()
+    dropped: tuple[Recreation, ...] = ()
 
 
 class Rollback:
-    """Undoes one plan with one context, as far as the ledger says that it was begun."""
+    """Undoes with one context what the ledger says was begun, under this plan or one before it."""
 
     def __init__(self, ctx: Context, plan: Plan) -> None:
-        """Undo *plan* with *ctx*; nothing happens before `run`."""
+        """Undo with *ctx* what its ledger knows; nothing happens before `run`. *plan* is the present one."""
         self._ctx = ctx
         self._plan = plan
 
     def plan(self, to: Phase) -> RollbackPlan:
         """Return what a rollback would undo and what forbids it; writes nothing."""
-        begun = [operation for operation, _ in self._begun(to)]
+        begun = self._begun(to)
         found = [finding for operation in begun for finding in operation.losses(self._ctx)]
         blocking = tuple(finding for finding in found if finding.severity == "error")
         return RollbackPlan(
@@ -48,6 +58,7 @@ class Rollback:
             blocking=blocking,
             notes=tuple(finding for finding in found if finding.severity != "error"),
             operations=tuple(operation.id for operation in begun),
+            dropped=tuple(_recreations(self._ctx, begun)),
         )
 
     def run(self, to: Phase) -> dict[str, Outcome]:
@@ -75,8 +86,7 @@ class Rollback:
                 check_move(latest.state, RunState.RUNNING)
                 ledger.set_run_state(latest.id, RunState.RUNNING, f"rolling back to {to}")
             try:
-                begun = [operation for operation, _ in self._begun(to)]
-                for fences, group in groupby(begun, key=lambda operation: operation.phase is Phase.CUTOVER):
+                for fences, group in groupby(self._begun(to), key=lambda operation: operation.phase is Phase.CUTOVER):
                     # Merging copies and moving aliases back needs quiet writers as much as the way forward did.
                     with fenced(ctx, ctx.fence, timed=False) if fences else nullcontext():
                         for operation in group:
@@ -101,19 +111,36 @@ class Rollback:
         ctx.ledger.event(ctx.run, "undo", operation.id)
         outcome = operation.undo(ctx)
         ctx.ledger.forget_operation(operation.id)
+        if operation.phase is Phase.BACKFILL:
+            self._forget_quarantine(operation)
         left = f"{outcome.left:,} item(s) could not be taken back" if outcome.left else ""
         said = "; ".join(text for text in (left, outcome.note) if text)
         ctx.ledger.event(ctx.run, "undone", operation.id, said)
         ctx.reporter.finish(operation.id, f"undone; {said}" if said else "undone")
         return outcome
 
-    def _begun(self, to: Phase) -> Iterator[tuple[Operation, OperationRow]]:
-        """Yield what was begun in later phases than *to*, newest first."""
-        rows = {row.id: row for row in self._ctx.ledger.operations()}
-        for operation in reversed(self._plan.operations):
-            row = rows.get(operation.id)
-            if row is not None and row.attempts > 0 and operation.phase.order > to.order and not operation.waiting:
-                yield operation, row
+    def _forget_quarantine(self, operation: Operation) -> None:
+        """Forget what was listed as quarantined: the sentinel went with the other keys."""
+        with self._ctx.postgres.connection() as connection:
+            connection.execute(
+                "DELETE FROM tenure.quarantine WHERE store = %s AND object = %s", (operation.store, operation.object)
+            )
+
+    def _begun(self, to: Phase) -> list[Operation]:
+        """Return what was begun in later phases than *to*, newest first.
+
+        As the ledger has it: a playbook that was changed since says nothing of what was done under the old one.
+        """
+        rows = [row for row in self._ctx.ledger.operations() if row.attempts > 0 and Phase(row.phase).order > to.order]
+        rows.sort(key=lambda row: (Phase(row.phase).order, row.position), reverse=True)
+        planned = {operation.id: operation for operation in self._plan.operations}
+        begun = (
+            operation
+            if (operation := planned.get(row.id)) is not None and operation.dump()["digest"] == row.digest
+            else load(row.body)
+            for row in rows
+        )
+        return [operation for operation in begun if not operation.waiting]
 
     def _record(self, state: RunState, reason: str) -> None:
         if self._ctx.run is not None:
@@ -124,3 +151,16 @@ class Rollback:
             elif latest is not None:
                 check_move(latest.state, state)
             self._ctx.ledger.set_run_state(self._ctx.run, state, reason)
+
+
+def _recreations(ctx: Context, begun: Iterable[Operation]) -> Iterator[Recreation]:
+    """Yield the newest script that the journal keeps of each thing that contract dropped."""
+    for operation in begun:
+        if operation.phase is not Phase.CONTRACT:
+            continue
+        kept = (before for _, before, _ in ctx.ledger.journal_entries(operation.id) if isinstance(before, dict))
+        script = next((before["script"] for before in kept if "script" in before), None)
+        if script is not None:
+            yield Recreation(
+                operation=operation.id, store=operation.store, object=operation.object, statements=tuple(script)
+            )
