@@ -24,6 +24,7 @@ from tenure.values import Hazard, Outcome, Phase, TenantKey
 
 if TYPE_CHECKING:
     from tenure.checks import Report
+    from tenure.runner.dispatch import Dispatch
     from tenure.runner.fence import Fence
     from tenure.runner.rollback import RollbackPlan
     from tenure.runner.runner import RunResult
@@ -170,17 +171,24 @@ class Session:
         allowed: Iterable[Hazard] = (),
         reporter: Reporter | None = None,
         signal: StopSignal | None = None,
+        fanout: bool = False,
     ) -> Applied:
         """Run or resume the plan up to and including phase *through*, then verify.
 
-        Errors: PlanError when playbook and stores do not fit, PreflightError when inspect finds errors before anything
-        was written, RefusedError without a checked backup of the last day (or `Hazard.NO_BACKUP` in *allowed*), and all
-        that `Runner.run` raises.
+        With *fanout*, ranges are given away to `tenure worker` processes, on any machine.
+
+        Errors: FanoutMissingError without the extra, PlanError when playbook and stores do not fit, PreflightError when
+        inspect finds errors before anything was written, RefusedError without a checked backup of the last day (or
+        `Hazard.NO_BACKUP` in *allowed*), and all that `Runner.run` raises.
         """
         from tenure.backup.gate import require_backup
         from tenure.checks import bare_view, drift_baseline
         from tenure.runner.runner import Runner, consent
 
+        if fanout:
+            from tenure.fanout.queue import require
+
+            require()
         current = self.plan()
         if current.errors:
             raise PlanError(count=len(current.errors), first=_first(current.errors), findings=current.errors)
@@ -204,7 +212,8 @@ class Session:
             for name, body in drift_baseline(bare_view(self, "sources")).items():
                 self.ledger.keep_baseline("drift", name, body)
         self.ledger.install()
-        result = Runner(self.context(reporter, signal), current).run(through, allowed)
+        ctx = self.context(reporter, signal)
+        result = Runner(ctx, current, self._dispatch(ctx) if fanout else None).run(through, allowed)
         return Applied(plan=current, result=result, report=self.verify())
 
     def rollback_plan(self, to: Phase = Phase.INSPECT) -> RollbackPlan:
@@ -239,6 +248,12 @@ class Session:
             signal=signal or StopSignal(),
             fence=self.fence(),
         )
+
+    def _dispatch(self, ctx: Context) -> Dispatch:
+        """Return what gives ranges away to other machines."""
+        from tenure.fanout.coordinator import Coordinator
+
+        return Coordinator(self.playbook, ctx)
 
     def fence(self) -> Fence:
         """Return how the application's writers are stopped at cutover."""

@@ -35,8 +35,11 @@ PHASES = [str(phase) for phase in Phase if phase not in (Phase.INSPECT, Phase.BA
     type=click.Choice([str(hazard) for hazard in Hazard]),
     help="Allow a hazard of the plan by name; repeatable.",
 )
+@click.option(
+    "--fanout", is_flag=True, help="Give the long work away to `tenure worker` processes, on any machine that has one."
+)
 @json_option
-def apply(playbook: Path, through: str, yes: bool, allow: tuple[str, ...], as_json: bool) -> None:
+def apply(playbook: Path, through: str, yes: bool, allow: tuple[str, ...], fanout: bool, as_json: bool) -> None:
     """Run the plan, or resume it, sweep up what was born since, and verify.
 
     Running it again is safe at any time. Ctrl-C stops after the batches in hand; the next `tenure apply` goes on
@@ -45,7 +48,7 @@ def apply(playbook: Path, through: str, yes: bool, allow: tuple[str, ...], as_js
     """
     phase = Phase(through)
     with open_session(playbook) as session:
-        applied = run_through(session, phase, [Hazard(name) for name in allow], yes=yes)
+        applied = run_through(session, phase, [Hazard(name) for name in allow], yes=yes, fanout=fanout)
     decides = phase.order >= Phase.CONSTRAIN.order
     if as_json:
         print_json(applied_document(applied, decides))
@@ -55,7 +58,7 @@ def apply(playbook: Path, through: str, yes: bool, allow: tuple[str, ...], as_js
         raise click.exceptions.Exit(FAILED)
 
 
-def run_through(session: Session, through: Phase, allowed: list[Hazard], *, yes: bool) -> Applied:
+def run_through(session: Session, through: Phase, allowed: list[Hazard], *, yes: bool, fanout: bool = False) -> Applied:
     """Run to *through*; before a gate everything in front of it is run and verified first, then the word is asked."""
     from tenure.cli.gates import pass_gate, refuse_early
     from tenure.cli.progress import reporter
@@ -66,7 +69,7 @@ def run_through(session: Session, through: Phase, allowed: list[Hazard], *, yes:
     def run(phase: Phase) -> Applied:
         stop = StopSignal()
         with reporter() as shown, stopping(stop):
-            return session.apply(phase, allowed=allowed, reporter=shown, signal=stop)
+            return session.apply(phase, allowed=allowed, reporter=shown, signal=stop, fanout=fanout)
 
     if through not in GATES:
         return run(through)
