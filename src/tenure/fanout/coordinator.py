@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 
 import psycopg
 
 from tenure import __version__
 from tenure.errors import StoreError, WorkerFailedError
-from tenure.fanout.presence import Presence, bury
+from tenure.fanout.presence import Presence
 from tenure.fanout.queue import Queue, require
 from tenure.fanout.ranges import Assignment, Notes
 from tenure.ledger.sharing import Offer, Sharing, WorkerRow
@@ -23,6 +24,7 @@ from tenure.playbook import Playbook
 from tenure.runner.context import Context
 from tenure.runner.dispatch import Hold
 from tenure.runner.failures import Failures
+from tenure.runner.lease import bury
 from tenure.runner.runner import holder_name
 from tenure.runner.workers import MOST_WORKERS
 
@@ -53,6 +55,7 @@ class Coordinator:
         self._open = False
         self._offered: Offer | None = None
         self._alone = False
+        self._done = 0
         self._known: dict[str, WorkerRow] = {}
 
     def __enter__(self) -> Coordinator:
@@ -82,31 +85,47 @@ class Coordinator:
         Errors: WorkerFailedError when a range failed in several workers' hands; what a batch raised in this process;
         InterruptedRunError, after the workers have ended their batches.
         """
-        if not self._open:
-            self._sharing.forget_silent()
-            self._queue.open()
-            self._open = True
-        self._sharing.forget_failures(operation.id)
-        done = ctx.ledger.totals(operation.id).changed
+        failures.persist(operation, "the workers' queue", partial(self._begin, operation))
         try:
             while True:
                 # One watch over the stores for all: what holds a batch back here holds the workers' batches too.
                 held = bool(hold(operation))
                 ctx.signal.check(operation.id)
-                self._offer(operation, held=held)
-                totals = ctx.ledger.totals(operation.id)
-                ctx.reporter.advance(operation.id, totals.changed - done)
-                done = totals.changed
-                if totals.done == totals.ranges:
+                here = failures.persist(operation, "what workers take", partial(self._tick, operation, held))
+                if here is None:
                     return
-                self._look_for_failures(operation)
-                if self._watch(operation):
-                    self._feed(operation)
+                if not here:
                     ctx.signal.wait(TICK_SECONDS)
                 elif self._nobody_for(0 if self._alone else PATIENCE_SECONDS):
-                    done = self._work_here(ctx, operation, hold, failures, done)
+                    self._work_here(ctx, operation, hold, failures)
         finally:
             self._withdraw(operation)
+
+    def _begin(self, operation: Operation) -> None:
+        if not self._open:
+            self._sharing.forget_silent()
+            self._queue.open()
+            self._open = True
+        self._sharing.forget_failures(operation.id)
+        self._done = self._ctx.ledger.totals(operation.id).changed
+
+    def _tick(self, operation: Operation, held: bool) -> bool | None:
+        """Look once; return whether nobody is there to take ranges, or None when all of them are done."""
+        self._offer(operation, held=held)
+        if self._report(operation):
+            return None
+        self._look_for_failures(operation)
+        if not self._watch(operation):
+            return True
+        self._feed(operation)
+        return False
+
+    def _report(self, operation: Operation) -> bool:
+        """Show how far everybody is; return whether all ranges are done."""
+        totals = self._ctx.ledger.totals(operation.id)
+        self._ctx.reporter.advance(operation.id, totals.changed - self._done)
+        self._done = totals.changed
+        return totals.done == totals.ranges
 
     # What workers see.
 
@@ -170,7 +189,7 @@ class Coordinator:
         return list(live.values())
 
     def _bury(self, operation: Operation) -> None:
-        bury(self._sharing, "", lambda text: self._say(operation, "worker died", text))
+        bury(self._sharing, lambda text: self._say(operation, "worker died", text))
 
     def _say(self, operation: Operation, kind: str, text: str) -> None:
         self._ctx.ledger.event(self._ctx.run, kind, operation.id, text)
@@ -200,8 +219,8 @@ class Coordinator:
         self._alone = True
         return True
 
-    def _work_here(self, ctx: Context, operation: Operation, hold: Hold, failures: Failures, done: int) -> int:
-        """Take ranges in this process until a worker appears or all are done; return what is changed by then."""
+    def _work_here(self, ctx: Context, operation: Operation, hold: Hold, failures: Failures) -> None:
+        """Take ranges in this process until a worker appears or all are done."""
         with (
             self._here(ctx, operation, hold) as (assignment, own),
             failures.until(assignment.abort.is_set),
@@ -220,14 +239,14 @@ class Coordinator:
             with ThreadPoolExecutor(MOST_WORKERS, thread_name_prefix=f"tenure-{operation.store}") as pool:
                 futures = [pool.submit(thread) for _ in range(MOST_WORKERS)]
                 while wait(futures, timeout=TICK_SECONDS).not_done:
-                    self._offer(operation)
-                    changed = ctx.ledger.totals(operation.id).changed
-                    ctx.reporter.advance(operation.id, changed - done)
-                    done = changed
+                    failures.persist(operation, "how far it is", partial(self._look_from_here, operation))
             for future in futures:
                 if (error := future.exception()) is not None:
                     raise error
-        return done
+
+    def _look_from_here(self, operation: Operation) -> None:
+        self._offer(operation)
+        self._report(operation)
 
     @contextmanager
     def _here(self, ctx: Context, operation: Operation, hold: Hold) -> Iterator[tuple[Assignment, str]]:

@@ -15,8 +15,8 @@ from tenure.errors import StoreError
 from tenure.ledger import Ledger
 from tenure.ledger.sharing import Offer, Sharing
 from tenure.runner import lease
-from tenure.runner.lease import now
-from tenure.runner.process import is_gone, this_process
+from tenure.runner.lease import bury, now
+from tenure.runner.process import this_process
 
 BEAT_SECONDS = 1.0
 
@@ -84,14 +84,4 @@ class Presence:
         self._confirmed = asked
         self._hear(offer, controls)
         run = offer.run if offer is not None else None
-        bury(self._sharing, self.token, lambda text: self._ledger.event(run, "worker died", "", text))
-
-
-def bury(sharing: Sharing, own: str, say: Callable[[str], None]) -> None:
-    """Free what workers of this machine held whose process is gone, and *say* so.
-
-    On other machines a worker is known to be dead when its row has run out.
-    """
-    for worker in sharing.workers():
-        if worker.token != own and is_gone(worker.process) and sharing.leave(worker.token):
-            say(f"the process of worker {worker.holder} is gone: its {worker.ranges} range(s) go to others")
+        bury(self._sharing, lambda text: self._ledger.event(run, "worker died", "", text), self.token)

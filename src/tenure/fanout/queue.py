@@ -14,9 +14,10 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 from psycopg import sql
 
-from tenure.errors import FanoutMissingError, StoreError
+from tenure.errors import FanoutMissingError
 
 if TYPE_CHECKING:
     import procrastinate
@@ -31,6 +32,8 @@ QUEUE = "tenure"
 TASK = "tenure.take_ranges"
 POLL_SECONDS = 1.0
 LOOK_SECONDS = 0.2
+# The sessions of a run are told from others by this name.
+_OURS = {"application_name": "tenure"}
 
 # Everything of Procrastinate's in the schema, whatever its version made.
 _DROP = """
@@ -73,7 +76,7 @@ class Queue:
         self._app: procrastinate.App | None = None
 
     def open(self) -> None:
-        """Make the queue anew. Errors: StoreError."""
+        """Make the queue anew. Errors: psycopg.Error, StoreError."""
         import procrastinate
         from procrastinate import exceptions
 
@@ -85,7 +88,10 @@ class Queue:
                 connection.execute(statement)
             connection.commit()
 
-        connector = procrastinate.SyncPsycopgConnector(conninfo=url, configure=configure, min_size=1, max_size=2)
+        self.close()
+        connector = procrastinate.SyncPsycopgConnector(
+            conninfo=url, kwargs=_OURS, configure=configure, min_size=1, max_size=2
+        )
         self._app = procrastinate.App(connector=connector)
         try:
             self._app.open()
@@ -93,12 +99,14 @@ class Queue:
             self._app.schema_manager.apply_schema()
         except exceptions.ConnectorException as error:
             self.close()
-            raise _broken(error) from error
+            raise _cause(error) from error
 
     def waiting(self) -> int:
         """Return how many jobs nobody has taken yet."""
-        assert self._app is not None
-        return len(list(self._app.job_manager.list_jobs(queue=QUEUE, status="todo")))
+        query = "SELECT count(*) FROM tenure.procrastinate_jobs WHERE queue_name = %s AND status = 'todo'"
+        with self._store.connection() as connection:
+            row = connection.execute(query, (QUEUE,)).fetchone()
+        return int(row[0]) if row else 0
 
     def defer(self, jobs: int, lease: str, operation: str) -> None:
         """Put *jobs* jobs in: each lets one thread of some worker take ranges of *operation* for a while."""
@@ -112,7 +120,7 @@ class Queue:
             job: dict[str, JSONValue] = {"lease": lease, "operation": operation}
             task.batch_defer(*[job] * jobs)
         except exceptions.ConnectorException as error:
-            raise _broken(error) from error
+            raise _cause(error) from error
 
     def left(self) -> bool:
         """Return whether every worker has left the queue."""
@@ -137,7 +145,7 @@ def serve(
 ) -> None:
     """Take jobs from the queue in up to *threads* threads, calling ``take(lease, operation)``, until *enough*.
 
-    Errors: StoreError when the queue broke, or was taken away.
+    Errors: psycopg.Error when the database could not be reached, or the queue was taken away.
     """
     import procrastinate
     from procrastinate import exceptions
@@ -154,7 +162,9 @@ def serve(
         asyncio.get_running_loop().set_default_executor(
             ThreadPoolExecutor(threads + 2, thread_name_prefix="tenure-job")
         )
-        connector = procrastinate.PsycopgConnector(conninfo=url, configure=configure, min_size=1, max_size=4)
+        connector = procrastinate.PsycopgConnector(
+            conninfo=url, kwargs=_OURS, configure=configure, min_size=1, max_size=4
+        )
         app = procrastinate.App(connector=connector)
         app.task(name=TASK, queue=QUEUE)(take)
         async with app.open_async():
@@ -177,7 +187,7 @@ def serve(
     try:
         asyncio.run(work())
     except exceptions.ConnectorException as error:
-        raise _broken(error) from error
+        raise _cause(error) from error
 
 
 def _session(role: str | None) -> list[sql.Composed | sql.SQL]:
@@ -186,11 +196,9 @@ def _session(role: str | None) -> list[sql.Composed | sql.SQL]:
     return path if role is None else [sql.SQL("SET ROLE {}").format(sql.Identifier(role)), *path]
 
 
-def _broken(error: Exception) -> StoreError:
-    cause = error.__cause__ or error
-    return StoreError(
-        store="postgres", problem=f"the queue of the workers broke: {str(cause).strip()}.", remedy="Run again."
-    )
+def _cause(error: Exception) -> Exception:
+    """Return what the driver said: those who judge whether it may pass know its errors."""
+    return error.__cause__ if isinstance(error.__cause__, psycopg.Error) else error
 
 
 def _quiet() -> None:

@@ -57,6 +57,12 @@ class Assignment:
 
         Errors: what a batch raised, after its range was put back and the failure kept for the run to see.
         """
+        try:
+            self._take(seconds, enough)
+        finally:
+            self.failures.record("a store was waited for", self.failures.flush)
+
+    def _take(self, seconds: float, enough: Callable[[], bool]) -> None:
         ctx, operation = self.ctx, self.operation
         end = time.monotonic() + seconds
         while time.monotonic() < end and not enough() and not ctx.signal.is_set() and not self.abort.is_set():

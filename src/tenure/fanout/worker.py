@@ -8,8 +8,10 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import psycopg
+
 from tenure import __version__
-from tenure.errors import StoreError, WorkerRefusedError
+from tenure.errors import WorkerRefusedError
 from tenure.fanout.presence import Presence
 from tenure.fanout.queue import require, serve
 from tenure.fanout.ranges import Assignment, Notes
@@ -55,16 +57,23 @@ class Worker:
         Errors: WorkerRefusedError when this worker does not fit the run; what a batch raised, its range put back.
         """
         served = False
-        while not self._signal.is_set() and not (served and self._once):
-            offer = self._look()
-            if offer is None:
+        while not self._signal.is_set():
+            try:
+                offer = self._look()
+                if offer is not None:
+                    self._fit(offer)
+                    self._tell(f"taking ranges of run {offer.run}")
+                    served = True
+                    self._work_for(offer)
+                    continue
+                if served and self._once and not self._sharing.open():
+                    break
+            except psycopg.OperationalError as error:
+                # A connection that broke: the next one is waited for, for as long as the store is worth waiting for.
+                self._tell(f"the database went away: {str(error).strip()}")
+            else:
                 self._tell("waiting for a run: `tenure apply --fanout`")
-                self._signal.wait(POLL_SECONDS)
-                continue
-            self._fit(offer)
-            self._tell(f"taking ranges of run {offer.run}")
-            self._work_for(offer)
-            served = True
+            self._signal.wait(POLL_SECONDS)
         self._tell("stopped; what it held is put back")
 
     def _look(self) -> Offer | None:
@@ -101,7 +110,10 @@ class Worker:
                     lambda lease, operation: self._job(presence, lease, operation),
                     enough,
                 )
-            except StoreError:
+            except psycopg.OperationalError:
+                if self._problem is None:
+                    raise
+            except psycopg.Error:
                 # A run that ends takes its queue away; whether it did is what the ledger says.
                 left = self._look()
                 if left is not None and left.lease == offer.lease and self._problem is None:

@@ -156,10 +156,6 @@ INSERT INTO tenure.event (run, kind, object, detail) VALUES (%(run)s, %(kind)s, 
 INSERT INTO tenure.quarantine (store, object, item, reason) VALUES (%(store)s, %(object)s, %(item)s, %(reason)s)
 ON CONFLICT (store, object, item) DO NOTHING
 
--- forget_quarantine --
--- The keys of an object were taken back, the sentinel among them.
-DELETE FROM tenure.quarantine WHERE store = %(store)s AND object = %(object)s
-
 -- journal_item --
 -- Keeps a before-image.
 INSERT INTO tenure.journal (operation, store, object, item, before, after)
@@ -205,10 +201,23 @@ RETURNING run
 -- The run ends, or stops giving anything away.
 DELETE FROM tenure.fanout WHERE lease = %(lease)s
 
+-- fanout_close_others --
+-- What a run that was killed had offered.
+DELETE FROM tenure.fanout WHERE lease <> %(lease)s
+
 -- fanout_read --
 -- What workers may take, and whether the run that said so still holds its lease.
 SELECT f.run, f.lease::text AS lease, f.version, f.playbook_hash, f.operation, f.workers, f.held
   FROM tenure.fanout f JOIN tenure.lease l ON l.token = f.lease AND l.expires > clock_timestamp()
+
+-- fanout_open --
+-- Whether a run that gave something away has not ended in order.
+SELECT EXISTS (SELECT 1 FROM tenure.fanout) AS open
+
+-- workers_busy --
+-- Whether a live worker has a range in hand.
+SELECT EXISTS (SELECT 1 FROM tenure.range r JOIN tenure.worker w ON w.token = r.token
+                WHERE r.state <> 'done' AND w.expires > clock_timestamp()) AS busy
 
 -- fanout_lock --
 -- How many ranges may be taken at once; locked, so that two workers never count the same free place.

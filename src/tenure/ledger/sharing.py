@@ -90,6 +90,14 @@ class Sharing:
         """Offer nothing more under *lease*."""
         self._run("fanout_close", lease=lease)
 
+    def close_others(self, lease: str) -> None:
+        """Forget what runs before that of *lease* offered."""
+        self._run("fanout_close_others", lease=lease)
+
+    def open(self) -> bool:
+        """Return whether a run that gave something away has not ended in order yet, alive or not."""
+        return bool(getattr(self._one("fanout_open"), "open", False))
+
     def offered(self) -> Offer | None:
         """Return what the live run offers, or None when there is no such run."""
         row = self._one("fanout_read")
@@ -123,6 +131,10 @@ class Sharing:
     def forget_silent(self) -> None:
         """Forget workers of whom nothing was heard for long."""
         self._run("workers_forget")
+
+    def busy(self) -> bool:
+        """Return whether a live worker has a range in hand."""
+        return bool(getattr(self._one("workers_busy"), "busy", False))
 
     # Ranges.
 

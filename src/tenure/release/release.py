@@ -18,7 +18,7 @@ from tenure.release.points import PointRelease
 from tenure.release.rows import RowRelease
 from tenure.release.values import Released, Request
 from tenure.runner.context import Context, Reporter, StopSignal
-from tenure.runner.lease import held
+from tenure.runner.lease import await_workers, held
 from tenure.runner.runner import holder_name
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def release(
     ctx = session.context(reporter, signal)
     with held(ledger, holder_name(), ctx.signal) as token:
         ctx.token = token
+        await_workers(ctx.postgres, token, ctx.signal)
         latest = ledger.latest_run()
         ctx.run = latest.id if latest is not None else None
         ctx.reporter.start("release", "release quarantined items", None)

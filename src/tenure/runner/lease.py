@@ -14,16 +14,22 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import psycopg
 
 from tenure.errors import InterruptedRunError, LeaseHeldError, LeaseLostError, StoreError
 from tenure.ledger import Ledger
+from tenure.ledger.sharing import Sharing
 from tenure.runner.context import StopSignal
 from tenure.runner.process import is_gone, this_process
 
+if TYPE_CHECKING:
+    from tenure.stores.postgres import PostgresStore
+
 LEASE_SECONDS = 30.0
 BEAT_SECONDS = 3.0
+BUSY_POLL_SECONDS = 0.2
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +123,33 @@ def _take(ledger: Ledger, holder: str, seconds: float) -> str:
         dead = str(current["token"]) if current is not None else None
         # Another one may see the same and be faster: then the token is not the dead one's any more.
         return ledger.take_lease(holder, seconds, token, process=process, dead=dead)
+
+
+def await_workers(store: PostgresStore, token: str, signal: StopSignal) -> None:
+    """Wait until workers that an earlier run left behind have put their ranges back: they hear of its end in a second.
+
+    *token* is that of the lease held now. What they have in hand must not meet what comes next, an undo least of all.
+    """
+    sharing = Sharing(store)
+    if not sharing.installed():
+        return
+    sharing.close_others(token)
+    said = False
+    while sharing.busy() and not signal.wait(BUSY_POLL_SECONDS):
+        bury(sharing, log.warning)
+        if not said:
+            said = True
+            log.warning("workers of the run before have batches in hand: waiting for their end")
+
+
+def bury(sharing: Sharing, say: Callable[[str], None], own: str = "") -> None:
+    """Free what workers of this machine held whose process is gone, and *say* so.
+
+    On other machines a worker is known to be dead when its row has run out.
+    """
+    for worker in sharing.workers():
+        if worker.token != own and is_gone(worker.process) and sharing.leave(worker.token):
+            say(f"the process of worker {worker.holder} is gone: its {worker.ranges} range(s) go to others")
 
 
 def now() -> float:

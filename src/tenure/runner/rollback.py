@@ -12,7 +12,7 @@ from tenure.operations.base import Operation
 from tenure.planner.plan import Plan
 from tenure.runner.context import Context
 from tenure.runner.fence import fenced, take_down
-from tenure.runner.lease import held
+from tenure.runner.lease import await_workers, held
 from tenure.runner.runner import holder_name
 from tenure.runner.states import RunState, check_move
 from tenure.values import Finding, Frozen, Outcome, Phase, Store
@@ -69,8 +69,11 @@ class Rollback:
         """
         ctx, ledger = self._ctx, self._ctx.ledger
         outcomes: dict[str, Outcome] = {}
+        if not ledger.installed():
+            return outcomes
         with held(ledger, holder_name(), ctx.signal) as token:
             ctx.token = token
+            await_workers(ctx.postgres, token, ctx.signal)
             forecast = self.plan(to)
             if not forecast.lossless:
                 first = forecast.blocking[0]
@@ -131,6 +134,8 @@ class Rollback:
 
         As the ledger has it: a playbook that was changed since says nothing of what was done under the old one.
         """
+        if not self._ctx.ledger.installed():
+            return []
         rows = [row for row in self._ctx.ledger.operations() if row.attempts > 0 and Phase(row.phase).order > to.order]
         rows.sort(key=lambda row: (Phase(row.phase).order, row.position), reverse=True)
         planned = {operation.id: operation for operation in self._plan.operations}
