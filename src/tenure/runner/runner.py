@@ -26,7 +26,7 @@ from tenure.runner.context import Context, StopSignal
 from tenure.runner.dispatch import Dispatch, Threads
 from tenure.runner.failures import Failures
 from tenure.runner.fence import fenced, stands, take_down
-from tenure.runner.lease import held
+from tenure.runner.lease import await_workers, held
 from tenure.runner.states import RunState, check_move
 from tenure.runner.throttle import Throttle
 from tenure.values import NEEDS_CONSENT, Hazard, Outcome, Phase
@@ -50,7 +50,7 @@ class Runner:
     """Runs one plan with one context. Everything it knows of the past it reads from the ledger."""
 
     def __init__(self, ctx: Context, plan: Plan, dispatch: Dispatch | None = None) -> None:
-        """Run *plan* with *ctx*; nothing happens before `run`. Ranges are worked off by *dispatch* (threads when None)."""
+        """Run *plan* with *ctx*; nothing happens before `run`. *dispatch* works ranges off: threads, when None."""
         self._ctx = ctx
         self._dispatch = dispatch or Threads()
         self._plan = plan
@@ -71,6 +71,7 @@ class Runner:
         consent(self._plan, through, allowed)
         with self._failures.attended(), held(ledger, holder_name(), ctx.signal, self._listen) as token, self._dispatch:
             ctx.token = token
+            await_workers(ctx.postgres, token, ctx.signal)
             run = self._adopt()
             ctx.run = run
             ledger.set_run_target(run, str(through), (str(hazard) for hazard in allowed))
