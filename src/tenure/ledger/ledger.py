@@ -80,8 +80,8 @@ class RangeRow(NamedTuple):
 
 
 class Ledger:
-    """Reads and writes schema `tenure` through a `PostgresStore`; every verb is one short transaction of its own,
-    except those that take the caller's connection because they must commit with its data."""
+    """Reads and writes schema `tenure` through a `PostgresStore`; every verb is one short transaction of its own, which
+    may be repeated, except those that take the caller's connection because they must commit with its data."""
 
     def __init__(self, store: PostgresStore) -> None:
         """Use *store*'s connections; nothing is created until `install`."""
@@ -97,9 +97,8 @@ class Ledger:
 
     def installed(self) -> bool:
         """Return whether the ledger exists."""
-        with self._store.connection() as connection:
-            row = connection.execute("SELECT to_regclass('tenure.operation') IS NOT NULL").fetchone()
-            return bool(row and row[0])
+        there = "SELECT to_regclass('tenure.operation') IS NOT NULL"
+        return self._store.transact(lambda connection: connection.execute(there).fetchone()) == (True,)
 
     # The lease.
 
@@ -126,9 +125,8 @@ class Ledger:
 
     def drop_lease(self, token: str) -> None:
         """Free the ranges claimed under *token* and give the lease back."""
-        with self._store.connection() as connection:
-            connection.execute(queries()["release_ranges"], {"token": token})
-            connection.execute(queries()["drop_lease"], {"token": token})
+        for query in ("release_ranges", "drop_lease"):
+            self._run(query, token=token)
         self._lease = None
 
     def lease(self) -> Mapping[str, Any] | None:
@@ -187,8 +185,8 @@ class Ledger:
 
     def operations(self) -> list[OperationRow]:
         """Return all operations in order."""
-        with self._store.connection() as connection:
-            return [OperationRow(*row) for row in connection.execute(queries()["operations"]).fetchall()]
+        rows = self._store.transact(lambda connection: connection.execute(queries()["operations"]).fetchall())
+        return [OperationRow(*row) for row in rows]
 
     def operation(self, operation: str) -> OperationRow:
         """Return one operation. Errors: KeyError when no plan that was applied has it."""
@@ -244,7 +242,8 @@ class Ledger:
 
     def claim(self, operation: str, token: str) -> Claim | None:
         """Claim the next open range for the holder of *token*, or return None when none is left."""
-        row = self._one("claim_range", operation=operation, token=token, lease=self._lease)
+        with self._store.connection() as connection:  # Not repeated: a second one would claim another range.
+            row = _first(connection, "claim_range", {"operation": operation, "token": token, "lease": self._lease})
         if row is None:
             return None
         return Claim(operation=row.operation, number=row.number, token=token, bounds=row.bounds, cursor=row.cursor)
@@ -352,8 +351,7 @@ class Ledger:
 
     def controls(self) -> dict[str, str]:
         """Return the limits and requests that were set."""
-        with self._store.connection() as connection:
-            return {row[0]: row[1] for row in connection.execute(queries()["control_get"]).fetchall()}
+        return dict(self._store.transact(lambda connection: connection.execute(queries()["control_get"]).fetchall()))
 
     def set_control(self, name: str, value: str) -> None:
         """Set a limit or a request (`pause`)."""
@@ -362,12 +360,10 @@ class Ledger:
     # One statement each.
 
     def _one(self, query: str, **fields: Any) -> Any | None:
-        with self._store.connection() as connection, connection.cursor(row_factory=namedtuple_row) as cursor:
-            return cursor.execute(queries()[query].encode(), fields).fetchone()
+        return self._store.transact(lambda connection: _first(connection, query, fields))
 
     def _run(self, query: str, **fields: Any) -> None:
-        with self._store.connection() as connection:
-            connection.execute(queries()[query].encode(), fields)
+        self._store.transact(lambda connection: connection.execute(queries()[query].encode(), fields))
 
     def _still_held(self, connection: Connection[Any]) -> None:
         """Errors: LeaseLostError, which rolls the caller's transaction back, when the lease is another's."""
@@ -387,6 +383,11 @@ class Ledger:
             used.cursor() as cursor,
         ):
             cursor.executemany(queries()[query].encode(), rows)
+
+
+def _first(connection: Connection[Any], query: str, fields: Mapping[str, Any]) -> Any | None:
+    with connection.cursor(row_factory=namedtuple_row) as cursor:
+        return cursor.execute(queries()[query].encode(), fields).fetchone()
 
 
 @contextmanager

@@ -72,7 +72,7 @@ class Runner:
         with self._failures.attended(), held(ledger, holder_name(), ctx.signal, self._listen) as token, self._dispatch:
             ctx.token = token
             await_workers(ctx.postgres, token, ctx.signal)
-            run = self._adopt()
+            run = ctx.postgres.repeating(self._adopt)
             ctx.run = run
             ledger.set_run_target(run, str(through), (str(hazard) for hazard in allowed))
             self._move(RunState.RUNNING)

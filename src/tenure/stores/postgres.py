@@ -200,6 +200,20 @@ class PostgresStore:
             return f"{name} is {row[0]}, set by: {row[1]}" if row else ""
         return ""
 
+    def transact(self, work: Callable[[Connection[Any]], T]) -> T:
+        """Return what *work* gives in a transaction of its own. It must be such that it may be committed twice: it is
+        repeated while it fails in a way that passes, also where nobody knows whether the commit came through."""
+
+        def attempt() -> T:
+            with self.connection() as connection:
+                return work(connection)
+
+        return self.repeating(attempt)
+
+    def repeating(self, work: Callable[[], T]) -> T:
+        """Return what *work* gives, which may be done twice, repeated while Postgres fails in a way that passes."""
+        return patiently(work, self.judge, self.attendant)
+
     def ddl(
         self,
         statements: Sequence[Statement],
