@@ -61,6 +61,7 @@ class Failures:
         self._noted: dict[str, float] = {}
         self._events: deque[tuple[str, str, str]] = deque()
         self._aborting: Callable[[], bool] = lambda: False
+        self._over_with = False
 
     @contextmanager
     def attended(self) -> Iterator[None]:
@@ -156,14 +157,18 @@ class Failures:
 
         self.record(f"{operation.id} failed", write)
 
-    def record(self, what: str, write: Callable[[], object]) -> None:
-        """Write the end of something to the ledger; where that cannot be reached any more, say so and go on."""
+    def record(self, what: str, write: Callable[[], object], *, last: bool = False) -> None:
+        """Write the end of something to the ledger; where that cannot be reached any more, say so and go on.
+
+        After the *last* word of a run nobody waits for a store any more.
+        """
         try:
             write()
             self.flush()
         except (StoreError, InterruptedRunError, psycopg.Error) as error:
             log.warning("the ledger could not be told that %s: %s", what, error)
             self._ctx.reporter.note("ledger", f"could not be told that {what}: {error} The next run finds it out.")
+        self._over_with = last
 
     def flush(self) -> None:
         """Record what was said as events of the run; called where the ledger is known to answer."""
@@ -218,7 +223,7 @@ class Failures:
     def _wait(self, source: str, seconds: float) -> None:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
-            if self._ctx.signal.wait(min(LOOK_SECONDS, left)) or self._aborting():
+            if self._ctx.signal.wait(min(LOOK_SECONDS, left)) or self._aborting() or self._over_with:
                 raise InterruptedRunError(operation=source)
 
     def _note(self, source: str, text: str) -> None:

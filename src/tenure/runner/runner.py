@@ -90,7 +90,7 @@ class Runner:
             return result
 
     def _end(self, state: RunState, reason: str) -> None:
-        self._failures.record(f"the run is {state}", partial(self._move, state, reason))
+        self._failures.record(f"the run is {state}", partial(self._move, state, reason), last=True)
 
     def _adopt(self) -> int:
         """Return the run of this plan: the latest one if it is of the same plan, else a new one."""
