@@ -99,6 +99,16 @@ class Failures:
         except StoreError as error:
             raise StoreFailedError(operation=operation.id, place=place, cause=f"{error}") from error
 
+    def plan(self, operation: Operation) -> None:
+        """Count what is to be done and persist the ranges, unless an earlier attempt did."""
+        ctx = self._ctx
+
+        def work() -> None:
+            if ctx.ledger.totals(operation.id).ranges == 0:
+                ctx.ledger.plan_operation(operation.id, operation.count(ctx), operation.ranges(ctx))
+
+        self.persist(operation, "the count of its items and ranges", work)
+
     def batch(self, operation: Operation, claim: Claim) -> Step:
         """Run the batch at *claim*'s cursor and save where the range stands then.
 

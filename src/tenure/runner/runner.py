@@ -255,12 +255,7 @@ class Runner:
     def _execute_ranges(self, operation: Operation) -> Outcome:
         """Plan the ranges unless an earlier attempt did, work them off in threads, then sweep until nothing is left."""
         ctx, ledger = self._ctx, self._ctx.ledger
-
-        def plan() -> None:
-            if ledger.totals(operation.id).ranges == 0:
-                ledger.plan_operation(operation.id, operation.count(ctx), operation.ranges(ctx))
-
-        self._failures.persist(operation, "the count of its items and ranges", plan)
+        self._failures.plan(operation)
         planned = ledger.operation(operation.id).planned or 0
         ctx.reporter.start(operation.id, operation.describe(), planned)
         ctx.reporter.advance(operation.id, ledger.totals(operation.id).changed)
