@@ -171,6 +171,50 @@ def test_the_runners_last_sign_of_life_is_told_by_the_databases_clock(app: Appli
     assert status(app)["lease"] is None
 
 
+def test_looking_at_the_way_back_touches_nothing(app: Application, tmp_path: Path) -> None:
+    """Neither the tables nor the ledger, before a run, after contract, and when it is refused."""
+    playbook = str(tmp_path / "tenure.yaml")
+
+    def ended() -> int:
+        before = everything(app)
+        done = subprocess.run([COMMAND, "rollback", "--plan", "-f", playbook], capture_output=True, check=False)
+        assert everything(app) == before
+        return done.returncode
+
+    assert ended() == 0
+    nothing = subprocess.run(
+        [COMMAND, "rollback", "--yes", "-f", playbook], capture_output=True, text=True, check=False
+    )
+    assert nothing.returncode == 0, nothing.stderr
+    assert "nothing to undo" in nothing.stdout
+    app.contracted()
+    assert ended() == 0
+    app.execute("INSERT INTO files (name, p, title, project_id) VALUES ('f1', 'a', 'other', 'a')")
+    assert ended() == 3
+    before = everything(app)
+    refused = subprocess.run(
+        [COMMAND, "rollback", "--yes", "-f", playbook], capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 3
+    assert "(f1)" in refused.stderr
+    assert {name: rows for name, rows in everything(app).items() if "lease" not in name} == {
+        name: rows for name, rows in before.items() if "lease" not in name
+    }
+
+
+def everything(app: Application) -> dict[str, list[str]]:
+    """Every row of every table, the ledger's too."""
+    with app.connect() as connection:
+        names = connection.execute(
+            "SELECT format('%%I.%%I', schemaname, tablename) FROM pg_tables WHERE schemaname IN ('public', %s)",
+            ("tenure",),
+        ).fetchall()
+        return {
+            name: [row[0] for row in connection.execute(f"SELECT t::text FROM {name} AS t ORDER BY 1".encode())]
+            for (name,) in names
+        }
+
+
 def test_it_answers_at_once(app: Application, tmp_path: Path) -> None:
     """Hardly more than it takes to load the libraries that it needs, and no other driver is loaded for it."""
     app.contracted()
