@@ -206,8 +206,12 @@ class Application(Collision):
             listed = "SELECT store, object, item::text, reason FROM tenure.quarantine WHERE released_at IS NULL"
             quarantine = frozenset(" | ".join(row) for row in self.rows(listed))
             # The same before-image may have been kept twice, by a batch that was sent twice: rollback takes the first.
-            kept = """SELECT DISTINCT ON (operation, store, object, item) operation, store, object, item::text,
-                      before::text FROM tenure.journal ORDER BY operation, store, object, item, id"""
+            # What was undone keeps its lines and a marker, and is none of what is compared.
+            kept = """SELECT DISTINCT ON (j.operation, j.store, j.object, item)
+                      j.operation, j.store, j.object, item::text, before::text
+                      FROM tenure.journal AS j JOIN tenure.operation AS o ON o.id = j.operation
+                      WHERE o.state = 'done' AND NOT item ? 'marker'
+                      ORDER BY j.operation, j.store, j.object, item, j.id"""
             journal = frozenset(" | ".join(map(str, row)) for row in self.rows(kept))
         return Reference(self.fingerprint(), quarantine, journal, self.picture())
 
@@ -220,10 +224,10 @@ class Application(Collision):
                 for content, key in connection.execute(query.encode()):
                     found.add(table, content, key)
         end = "coalesce({0}.pk, {0}.nombre, {0}.numero)"
-        nodes = f"CYPHER 5 MATCH (n) RETURN labels(n)[0] AS kind, properties(n) AS content, n.{KEY} AS key"
+        nodes = f"CYPHER 5 MATCH (n) RETURN labels(n)[0] AS kind, properties(n) AS content, n['{KEY}'] AS key"
         relationships = (
             "CYPHER 5 MATCH (a)-[r]->(b) RETURN type(r) AS kind, properties(r) AS content, "
-            f"r.{KEY} AS key, {end.format('a')} AS a, {end.format('b')} AS b"
+            f"r['{KEY}'] AS key, {end.format('a')} AS a, {end.format('b')} AS b"
         )
         for record in self.graph.execute_query(nodes).records:
             found.add(record["kind"], _keyless(record["content"]), record["key"])

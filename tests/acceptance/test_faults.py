@@ -28,7 +28,7 @@ from pathlib import Path
 
 import pytest
 from fault_nursery import Nursery
-from fault_rounds import Round, Told, shares, undisturbed
+from fault_rounds import Round, RoundError, Told, shares, undisturbed
 from fault_world import DATABASE, Application
 from faults import Scene
 from proxy import Proxy
@@ -39,6 +39,8 @@ FAULTS = int(os.environ.get("TENURE_FAULTS", "200"))
 FIRST = int(os.environ.get("TENURE_FAULT_FIRST", "1"))
 ALONE = os.environ.get("TENURE_FAULT_SEED")
 DISK_MB = 400
+# Rounds do not depend on each other: one that fails is told with the others' figures.
+MOST_FAILURES = 3
 
 
 @pytest.fixture(scope="module")
@@ -131,15 +133,18 @@ def test_faults_leave_what_an_undisturbed_run_leaves(scene: Scene, request: pyte
     request.config.pluginmanager.register(Summary(told))
     began = time.monotonic()
     seed = int(ALONE or FIRST)
-    try:
-        while True:
+    failed: list[RoundError] = []
+    while len(failed) < MOST_FAILURES and len(told.struck) < FAULTS:
+        try:
             Round(scene, references, plan, seed, told).run()
-            seed += 1
-            if ALONE or len(told.struck) >= FAULTS:
-                break
-    finally:
+        except RoundError as error:
+            failed.append(error)
         told.seconds = time.monotonic() - began
-        print("\n".join([*_lines(told), *map(str, told.struck)]))
+        if ALONE:
+            break
+        seed += 1
+    print("\n".join([*_lines(told), *map(str, told.struck)]))
+    assert not failed, "\n\n".join(map(str, failed))
     # A suite that deals and never strikes would be green too.
     assert told.compared >= told.rounds
     assert len(told.struck) >= (1 if ALONE else FAULTS)
