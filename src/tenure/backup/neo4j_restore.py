@@ -32,8 +32,12 @@ if TYPE_CHECKING:
 _ROWS = 5000
 _BYTES = 4_000_000
 _WAITING = 50_000
-_EMPTY_IT = "Empty it or take another; nothing was changed."
-_AGAIN = "The graph is half filled: empty it (MATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS), then try again."
+_EMPTYING = "MATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS"
+_EMPTY_IT = (
+    "It is not what was backed up. Take another one; or, if an earlier restore has left it so, empty it "
+    f"({_EMPTYING}; and drop its constraints and indexes), then run this again. Nothing was changed."
+)
+_AGAIN = f"The graph is half filled: empty it ({_EMPTYING}), then run the same command again: what is whole is kept."
 
 
 def refuse_unfit(store: Neo4jStore) -> None:

@@ -53,7 +53,8 @@ def refuse_unfit(store: PostgresStore, manifest: Manifest) -> None:
             store="Postgres",
             address=store.address,
             found=found,
-            remedy="Create a new database for it; nothing was changed.",
+            remedy="It is not what was backed up: drop it and create it again, or name a new database in the playbook. "
+            "Nothing was changed.",
         )
     if create:
         raise RefusedError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,10 +24,26 @@ if TYPE_CHECKING:
 _RENAMED = {"optimizer_config": "optimizers_config"}
 
 
-def refuse_unfit(store: QdrantStore, manifest: Manifest) -> None:
-    """Errors: RestoreTargetError when a collection or alias of the backup is there already."""
-    aliases = [alias.alias_name for alias in store.call("aliases", lambda client: client.get_aliases()).aliases]
-    taken = {*store.collections(), *aliases}
+def whole(store: QdrantStore, manifest: Manifest, work: Work) -> frozenset[str]:
+    """Return the collections of the backup that are there as they were backed up; those with no fingerprint of their
+    points (snapshots of an older backup) are not known to be."""
+    there = set(store.collections())
+    same = set()
+    for entry in manifest.of("qdrant"):
+        if entry.object != ALIASES and entry.fingerprints and entry.detail["name"] in there:
+            only = manifest.model_copy(update={"entries": (entry,)})
+            expected, present = _found(store, only, work, set())
+            if expected == present:
+                same.add(entry.detail["name"])
+    return frozenset(same)
+
+
+def refuse_unfit(store: QdrantStore, manifest: Manifest, *, whole: Collection[str] = ()) -> None:
+    """Errors: RestoreTargetError when a collection or alias of the backup is there already, but for those that are
+    *whole* and their aliases."""
+    listed = store.call("aliases", lambda client: client.get_aliases()).aliases
+    aliases = [alias.alias_name for alias in listed if alias.collection_name not in whole]
+    taken = {*store.collections(), *aliases} - set(whole)
     found = sorted(taken & {*collections(manifest), *_names(manifest, "alias ")})
     if found:
         more = " and more" if found[3:] else ""
@@ -34,7 +51,9 @@ def refuse_unfit(store: QdrantStore, manifest: Manifest) -> None:
             store="Qdrant",
             address=store.address,
             found=", ".join(found[:3]) + more,
-            remedy="Restored collections must not be there before; nothing was changed.",
+            remedy="Restored collections must not be there before. If an earlier restore has left them half filled, "
+            f"delete them ({'; '.join(f'DELETE /collections/{name}' for name in found[:3])}), then run this again. "
+            "Nothing was changed.",
         )
 
 
@@ -44,16 +63,23 @@ def collections(manifest: Manifest) -> list[str]:
 
 
 def restore(
-    store: QdrantStore, manifest: Manifest, work: Work, *, url: str, api_key: str | None = None, scratch: bool = False
+    store: QdrantStore,
+    manifest: Manifest,
+    work: Work,
+    *,
+    url: str,
+    api_key: str | None = None,
+    scratch: bool = False,
+    whole: Collection[str] = (),
 ) -> list[str]:
-    """Restore every collection, then the aliases; returns the collections that a *scratch* server cannot take (it has
-    no snapshots, no strict mode, one shard).
+    """Restore every collection but those that are *whole*, then the aliases; returns the collections that a *scratch*
+    server cannot take (it has no snapshots, no strict mode, one shard).
 
     Errors: StoreError, BackupInterruptedError.
     """
     left_out = []
     for entry in manifest.of("qdrant"):
-        if entry.object == ALIASES:
+        if entry.object == ALIASES or entry.detail["name"] in whole:
             continue
         work.check()
         if entry.method == "snapshot" and scratch:
@@ -76,9 +102,21 @@ def found(
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Return the fingerprints that are expected, and those of the collections as they are now; *left_out* are passed
     over."""
+    aside = set(left_out or ())
+    expected, present = _found(store, manifest, work, aside)
+    listed = store.call("aliases", lambda client: client.get_aliases()).aliases
+    wanted = set(collections(manifest)) - aside
+    aliases = {alias.alias_name: alias.collection_name for alias in listed if alias.collection_name in wanted}
+    written = {name: target for name, target in _aliases(work.directory).items() if target in wanted}
+    return expected | alias_fingerprints(written), present | alias_fingerprints(aliases)
+
+
+def _found(
+    store: QdrantStore, manifest: Manifest, work: Work, aside: Collection[str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what is expected of the collections, and what is there, aliases left out."""
     expected: dict[str, str] = {}
     present: dict[str, str] = {}
-    aside = set(left_out or ())
     for entry in manifest.of("qdrant"):
         if entry.object == ALIASES or entry.detail["name"] in aside:
             continue
@@ -89,11 +127,7 @@ def found(
             if result != entry.fingerprints and entry.method == "export" and _near(store, entry, work):
                 result = entry.fingerprints
             present |= result
-    listed = store.call("aliases", lambda client: client.get_aliases()).aliases
-    wanted = set(collections(manifest)) - aside
-    aliases = {alias.alias_name: alias.collection_name for alias in listed if alias.collection_name in wanted}
-    written = {name: target for name, target in _aliases(work.directory).items() if target in wanted}
-    return expected | alias_fingerprints(written), present | alias_fingerprints(aliases)
+    return expected, present
 
 
 def _near(store: QdrantStore, entry: Entry, work: Work) -> bool:

@@ -28,7 +28,8 @@ def restore(directory: Path, playbook: Path, only: tuple[str, ...], jobs: int, a
     """Restore the backup in DIRECTORY into the stores that the playbook names, and prove that it came out the same.
 
     The stores must be empty (an empty database, an empty graph, no collection of the same name): exit code 3 when one
-    is not, before anything is written.
+    is not, before anything is written. After a failure run the same command again: a store, or a collection, that is
+    as it was backed up is kept; one that was left half filled is named, with what empties it.
     """
     from tenure.backup.restore import restore as run
     from tenure.cli.progress import reporter
