@@ -19,11 +19,14 @@ class Cut(Enum):
 
 
 class Proxy:
-    """Forwards one port; `decide` is asked about everything that clients send and may be replaced at any time."""
+    """Forwards one port; `decide` is asked about everything that clients send and may be replaced at any time.
+
+    It gives a cut, or bytes that are answered in the server's place before the connection is closed.
+    """
 
     def __init__(self, port: int) -> None:
         """Listen on a free port for what is forwarded to 127.0.0.1:*port*."""
-        self.decide: Callable[[bytes], Cut] = lambda sent: Cut.NOT
+        self.decide: Callable[[bytes], Cut | bytes] = lambda sent: Cut.NOT
         self.cuts = 0
         self._target = port
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -62,7 +65,12 @@ class Proxy:
             while sent := client.recv(65536):
                 cut = self.decide(sent)
                 self.cuts += cut is not Cut.NOT
-                if cut is Cut.BEFORE:
+                if isinstance(cut, bytes):
+                    client.sendall(cut)
+                    client.shutdown(socket.SHUT_WR)
+                    while client.recv(65536):
+                        """What else belongs to the request goes nowhere."""
+                if cut is Cut.BEFORE or isinstance(cut, bytes):
                     break
                 if cut is Cut.AFTER:
                     lost.set()

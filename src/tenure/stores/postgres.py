@@ -36,12 +36,15 @@ T = TypeVar("T")
 
 
 def retrying(work: Callable[[], T], attempts: int = 8) -> T:
-    """Do one transaction again when it lost to another (lock, deadlock, serialization); back off with jitter."""
+    """Do one transaction again when it lost to another (lock, deadlock, serialization); back off with jitter.
+
+    For some seconds only: a run has more patience, and says so (`tenure.runner.failures`).
+    """
     for attempt in range(1, attempts):
         try:
             return work()
         except RETRYABLE:
-            time.sleep(min(5.0, 0.05 * 2**attempt) * random.uniform(0.5, 1.0))
+            time.sleep(min(1.0, 0.05 * 2**attempt) * random.uniform(0.5, 1.0))
     return work()
 
 
