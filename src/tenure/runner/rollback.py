@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
+from functools import partial
 from itertools import groupby
 
 from tenure.errors import InterruptedRunError, LeaseLostError, RefusedError
@@ -11,6 +12,7 @@ from tenure.operations import load
 from tenure.operations.base import Operation
 from tenure.planner.plan import Plan
 from tenure.runner.context import Context
+from tenure.runner.failures import Failures
 from tenure.runner.fence import fenced, take_down
 from tenure.runner.lease import await_workers, held
 from tenure.runner.runner import holder_name
@@ -47,6 +49,7 @@ class Rollback:
         """Undo with *ctx* what its ledger knows; nothing happens before `run`. *plan* is the present one."""
         self._ctx = ctx
         self._plan = plan
+        self._failures = Failures(ctx)
 
     def plan(self, to: Phase) -> RollbackPlan:
         """Return what a rollback would undo and what forbids it; writes nothing."""
@@ -71,7 +74,7 @@ class Rollback:
         outcomes: dict[str, Outcome] = {}
         if not ledger.installed():
             return outcomes
-        with held(ledger, holder_name(), ctx.signal) as token:
+        with self._failures.attended(), held(ledger, holder_name(), ctx.signal) as token:
             ctx.token = token
             await_workers(ctx.postgres, token, ctx.signal)
             forecast = self.plan(to)
@@ -97,11 +100,12 @@ class Rollback:
                             outcomes[operation.id] = self._undo(operation)
                 take_down(ctx, ctx.fence)
             except (InterruptedRunError, LeaseLostError) as error:
-                self._record(RunState.INTERRUPTED, ctx.signal.reason or str(error))
+                self._end(RunState.INTERRUPTED, ctx.signal.reason or str(error))
                 raise
             except BaseException as error:
-                self._record(RunState.FAILED, str(error))
+                self._end(RunState.FAILED, str(error))
                 raise
+            self._failures.flush()
             if to is Phase.INSPECT:
                 # The next plan is made from what the stores are then, not from what they were before this run.
                 ledger.forget_baselines()
@@ -112,8 +116,8 @@ class Rollback:
         ctx = self._ctx
         ctx.reporter.start(operation.id, f"undo: {operation.describe()}", None)
         ctx.ledger.event(ctx.run, "undo", operation.id)
-        outcome = operation.undo(ctx)
-        ctx.ledger.forget_operation(operation.id)
+        outcome = self._failures.persist(operation, "undo", partial(operation.undo, ctx))
+        ctx.postgres.repeating(partial(ctx.ledger.forget_operation, operation.id))
         if operation.phase is Phase.BACKFILL:
             self._forget_quarantine(operation)
         left = f"{outcome.left:,} item(s) could not be taken back" if outcome.left else ""
@@ -124,10 +128,8 @@ class Rollback:
 
     def _forget_quarantine(self, operation: Operation) -> None:
         """Forget what was listed as quarantined: the sentinel went with the other keys."""
-        with self._ctx.postgres.connection() as connection:
-            connection.execute(
-                "DELETE FROM tenure.quarantine WHERE store = %s AND object = %s", (operation.store, operation.object)
-            )
+        forget = "DELETE FROM tenure.quarantine WHERE store = %s AND object = %s"
+        self._ctx.postgres.transact(lambda used: used.execute(forget, (operation.store, operation.object)))
 
     def _begun(self, to: Phase) -> list[Operation]:
         """Return what was begun in later phases than *to*, newest first.
@@ -146,6 +148,9 @@ class Rollback:
             for row in rows
         )
         return [operation for operation in begun if not operation.waiting]
+
+    def _end(self, state: RunState, reason: str) -> None:
+        self._failures.record(f"the run is {state}", partial(self._record, state, reason), last=True)
 
     def _record(self, state: RunState, reason: str) -> None:
         if self._ctx.run is not None:
