@@ -37,7 +37,7 @@ connections: {postgres: {url: "${TENURE_POSTGRES}"}}
 postgres:
   files: {tenant: {column: project}}
   lines: {tenant: {parent: files, match: {file: id}}}
-limits: {batch_ms: 300, workers: {postgres: 4}}
+limits: {batch_ms: 300, workers: {postgres: 4}, autovacuum: off, checkpoints: off}
 """
 LINES = "postgres.backfill_rows.lines"
 
@@ -86,6 +86,11 @@ class Fleet:
         """Ask the database."""
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             return connection.execute(query.encode(), values).fetchall()
+
+    def execute(self, statement: str) -> None:
+        """Change the database."""
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            connection.execute(statement.encode())
 
     def until(self, met: Callable[[], bool], *processes: subprocess.Popen[str]) -> None:
         """Wait until *met*; fails when it takes too long, or one of *processes* ended."""
