@@ -310,7 +310,8 @@ def test_memory_that_ran_out_halves_the_next_batch() -> None:
     assert ctx.pace.size(operation.id, start=800, least=10, most=1000) == 800
     Failures(ctx).persist(operation, "range 0", failing(2, GraphMemoryError(store="neo4j", problem="pool")))
     assert ctx.pace.size(operation.id, start=800, least=10, most=1000) == 200
-    assert "half as large" in notes.notes[0][1]
+    assert notes.notes[0][1].startswith("neo4j: the transaction did not fit into the server's memory: pool ")
+    assert "The next batch is half as large." in notes.notes[0][1]
 
 
 def test_a_stream_that_broke_off_is_read_again() -> None:

@@ -206,8 +206,10 @@ class Failures:
             verdict = ctx.postgres.judge(error)
         if isinstance(error, GraphMemoryError | psycopg.errors.OutOfMemory | psycopg.errors.QueryCanceled):
             ctx.pace.took(operation.id, 0, float("inf"))
-            said = StoreError(store="", problem=str(verdict.error), remedy="The next batch is half as large.")
-            verdict = replace(verdict, error=said)
+            store = "neo4j" if isinstance(error, GraphMemoryError) else "postgres"
+            said = str(verdict.error).removeprefix(f"{store}: ")
+            smaller = StoreError(store=store, problem=said, remedy="The next batch is half as large.")
+            verdict = replace(verdict, error=smaller)
         return verdict
 
     def _moved(self, claim: Claim) -> Step | None:
