@@ -89,6 +89,27 @@ def test_bars_count_from_all_threads_and_leave_a_line() -> None:
     assert "fill t: changed 1,000" in text
 
 
+def test_a_wait_is_said_once_and_marks_the_bar_while_it_lasts() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    bars = BarReporter(console)
+    with bars.progress:
+        bars.start("op", "fill t", 1_000)
+        for _ in range(3):
+            bars.waiting("op", "replica r1 is 34 s behind")
+        (task,) = bars.progress.tasks
+        assert task.description == "fill t (waits)"
+        bars.waiting("op", "")
+        assert task.description == "fill t"
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().count("fill t: waits: replica r1 is 34 s behind") == 1
+    stream = io.StringIO()
+    lines = LineReporter(stream, Clock())
+    lines.start("op", "fill t", None)
+    lines.waiting("op", "replica r1 is 34 s behind")
+    lines.waiting("op", "")
+    assert stream.getvalue().splitlines()[1:] == ["fill t: waits: replica r1 is 34 s behind", "fill t: goes on"]
+
+
 def test_what_an_earlier_attempt_did_is_no_speed() -> None:
     bars = BarReporter(Console(file=io.StringIO(), force_terminal=True))
     bars.start("op", "fill t", 1_000_000)

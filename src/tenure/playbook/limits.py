@@ -127,7 +127,7 @@ class Thresholds(Frozen):
     """Names (application_name) of replicas that may lag, such as those that are delayed on purpose."""
     slot_wal: OffOrBytes = 10 * 2**30
     """Wait while a replication slot keeps more WAL than this from being removed."""
-    checkpoints: OffOrSeconds = 30.0
+    checkpoints: OffOrSeconds = 10.0
     """The least time between two checkpoints that the volume of WAL forces."""
     autovacuum: OffOrPercent = 0.5
     """Wait while more than this share of the table's rows is dead, or while it is vacuumed against wraparound."""
