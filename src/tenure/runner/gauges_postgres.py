@@ -86,12 +86,16 @@ SELECT l.pid, coalesce(nullif(a.application_name, ''), '') AS name,
  WHERE NOT l.granted AND NOT l.pid = ANY (ours.pids) AND pg_blocking_pids(l.pid) && ours.pids"""
 WAITSTART = 140000
 
+# The statistics are empty after a crash and in a copied database: then the catalog's own estimate counts, and where
+# there is none either, nothing is known.
 _DEAD = """
-SELECT schemaname AS schema, relname AS name, n_dead_tup::float8 AS dead, n_live_tup::float8 AS live,
+SELECT n.nspname AS schema, c.relname AS name, pg_stat_get_dead_tuples(c.oid)::float8 AS dead,
+       greatest(pg_stat_get_live_tuples(c.oid), c.reltuples)::float8 AS live,
        EXISTS (SELECT FROM pg_stat_progress_vacuum v JOIN pg_stat_activity a USING (pid)
-                WHERE v.relid = s.relid AND a.query LIKE 'autovacuum:%%(to prevent wraparound)%%') AS urgent
-  FROM pg_stat_all_tables s JOIN unnest(%(schemas)s::text[], %(names)s::text[]) AS t (schema, name)
-    ON s.schemaname = t.schema AND s.relname = t.name"""
+                WHERE v.relid = c.oid AND a.query LIKE 'autovacuum:%%(to prevent wraparound)%%') AS urgent
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN unnest(%(schemas)s::text[], %(names)s::text[]) AS t (schema, name)
+    ON n.nspname = t.schema AND c.relname = t.name"""
 
 
 def postgres_gauges(store: PostgresStore) -> list[Gauge]:
@@ -243,7 +247,7 @@ class Autovacuum(_Reading):
             name = row["name"] if row["schema"] == "public" else f"{row['schema']}.{row['name']}"
             if row["urgent"]:
                 yield Hold(self.limit, f"{name} is vacuumed against wraparound", f"{name} wraparound", curable=False)
-            elif row["dead"] > DEAD_ROWS_MATTER and over(row["dead"], share * row["live"], held):
+            elif row["live"] > 0 and row["dead"] > DEAD_ROWS_MATTER and over(row["dead"], share * row["live"], held):
                 text = f"{row['dead']:,.0f} dead rows of {name} wait for vacuum ({self.limit} {share:.0%} of its rows)"
                 yield Hold(self.limit, text, name, curable=False)
 
