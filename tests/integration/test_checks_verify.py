@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from checks_support import Application, Change, errors, of, red
 
-from tenure.checks.links import _HASH, _RANGE, hash_of, range_of
+from tenure.checks.sums import HASH, HASH_16, RANGE, hash_of, range_of
 
 
 @pytest.fixture
@@ -160,10 +160,9 @@ def test_inspect_after_apply_says_the_same_as_before(app: Application) -> None:
 def test_postgres_and_the_process_compute_the_same_fingerprints(app: Application) -> None:
     values = ["", "a", "Ñandú", "x" * 300, "7f2c1c0e-5c4d-4c1e-9a53-6a0f6c1d2e3f"]
     # The driver reads percent signs where there are parameters.
-    place, hashed = (
-        text.replace("%", "%%") for text in (_RANGE.format(value="v", ranges=1024), _HASH.format(value="v"))
-    )
-    query = f"SELECT v, {place}, {hashed} FROM unnest(%s::text[]) AS v"
+    texts = (RANGE, HASH, HASH_16)
+    place, *hashes = (text.format(digest="md5(v)", ranges=1024).replace("%", "%%") for text in texts)
+    query = f"SELECT v, {place}, {', '.join(hashes)} FROM unnest(%s::text[]) AS v"
     with psycopg.connect(app.dsn) as connection:
         found = connection.execute(query.encode(), (values,)).fetchall()
-    assert found == [(value, range_of(value, 1024), hash_of(value)) for value in values]
+    assert found == [(value, range_of(value, 1024), *[hash_of(value)] * 2) for value in values]

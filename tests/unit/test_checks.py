@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tenure.checks import MatrixRow, Report
 from tenure.checks.inspect import CHECKS as INSPECT
 from tenure.checks.inspect import FIRST, ordered
-from tenure.checks.links import hash_of, range_of
 from tenure.checks.matrix import _sorted
 from tenure.checks.rows_unassigned import UNKNOWN
+from tenure.checks.sums import OTHERS, Sums, hash_of, range_of
 from tenure.checks.verify import CHECKS as VERIFY
 from tenure.values import Finding, Severity
 
@@ -64,6 +67,41 @@ def test_fingerprints_do_not_depend_on_order_and_tell_ids_apart() -> None:
     assert len({hash_of(value) for value in values}) == 500
     assert all(0 <= range_of(value, 16) < 16 for value in values)
     assert len({range_of(value, 16) for value in values}) == 16
+
+
+ITEMS = st.dictionaries(st.text(max_size=8), st.sampled_from(["", "a", "b"]), max_size=40)
+
+
+def _rows(items: dict[str, str], ranges: int) -> list[tuple[str, int, int, int]]:
+    """What Postgres answers for rows that are these items."""
+    counts, sums = Counter[tuple[str, int]](), Counter[tuple[str, int]]()
+    for value, tenant in items.items():
+        counts[tenant, range_of(value, ranges)] += 1
+        sums[tenant, range_of(value, ranges)] += hash_of(value)
+    return [(tenant, place, count, sums[tenant, place]) for (tenant, place), count in counts.items()]
+
+
+@given(items=ITEMS, rows=ITEMS, ranges=st.sampled_from([1, 16, 1024]))
+def test_sums_differ_in_just_those_ranges_where_an_item_does(
+    items: dict[str, str], rows: dict[str, str], ranges: int
+) -> None:
+    sums = Sums(ranges, most=3)
+    for value, tenant in items.items():
+        sums.add(tenant, value)
+    whole = [(tenant, count, total) for tenant, _, count, total in _rows(rows, 1)]
+    assert sums.equal(whole) == (items == rows)
+    expected = {range_of(value, ranges) for value, _ in items.items() ^ rows.items()}
+    assert sums.differing(_rows(rows, ranges)) == expected
+
+
+def test_sums_of_more_tenants_than_there_is_room_for_are_never_equal() -> None:
+    sums = Sums(16, most=2)
+    items = {f"id {number}": f"tenant {number}" for number in range(5)}
+    for value, tenant in items.items():
+        sums.add(tenant, value)
+    assert set(sums._sums) == {"tenant 0", "tenant 1", OTHERS}
+    assert not sums.equal([(tenant, 1, hash_of(value)) for value, tenant in items.items()])
+    assert sums.differing(_rows(items, 16)) == {range_of(f"id {number}", 16) for number in (2, 3, 4)}
 
 
 def test_tenants_that_are_numbers_are_sorted_as_numbers() -> None:

@@ -11,7 +11,6 @@ from test_graph_attribution import graph
 
 from tenure.errors import GraphConstraintError, GraphMemoryError, StoreError, StoreUnreachableError
 from tenure.operations.base import Operation
-from tenure.operations.graph_keys import LARGEST_BATCH, LEAST_BATCH, steered
 from tenure.operations.graph_text import literal
 from tenure.operations.graph_undo import _layers
 from tenure.operations.identity_index import IdentityIndex
@@ -80,15 +79,6 @@ def test_a_split_says_what_it_drops() -> None:
 def test_literals(value: Any, expected: str) -> None:
     """Texts cannot end early."""
     assert literal(value) == expected
-
-
-def test_batches_are_steered_within_bounds() -> None:
-    """Twice as large at most, half at least, never outside the limits."""
-    assert steered(1000, 0.3, 300) == 1000
-    assert steered(1000, 0.01, 300) == 2000
-    assert steered(1000, 60, 300) == 500
-    assert steered(LARGEST_BATCH, 0.01, 300) == LARGEST_BATCH
-    assert steered(LEAST_BATCH, 60, 300) == LEAST_BATCH
 
 
 def test_before_images_of_one_item_are_put_back_one_after_the_other() -> None:

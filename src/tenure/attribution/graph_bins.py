@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tenure.attribution.graph import GraphSpec, NodeSpec, RelationshipSpec
 from tenure.attribution.graph_decide import CHUNK, Attributor, Mode
+from tenure.attribution.graph_memory import Memory
 from tenure.attribution.graph_pages import scan_nodes, scan_relationships
 from tenure.attribution.graph_read import Node, Relationship
 from tenure.attribution.graph_values import Decided
@@ -60,20 +61,28 @@ class GraphBins:
 
 
 def decided_nodes(
-    store: Neo4jStore, graph: GraphSpec, spec: NodeSpec, lookups: Lookups, mode: Mode
+    store: Neo4jStore, graph: GraphSpec, spec: NodeSpec, lookups: Lookups, mode: Mode, memory: Memory | None = None
 ) -> Iterator[tuple[Any, Node, Decided]]:
-    """Yield every node of a label with how to name it and what it comes to; a page in memory at a time."""
-    attributor = Attributor(store, graph, lookups, mode)
+    """Yield every node of a label with how to name it and what it comes to; a page in memory at a time.
+
+    *memory* is for passes over several labels and types during which nothing is written.
+    """
+    attributor = Attributor(store, graph, lookups, mode, memory)
     for page in scan_nodes(store, attributor.shapes, spec, CHUNK, everything=True):
-        for node, decided in zip(page, attributor.nodes(spec, page), strict=True):
+        for node, decided in zip(page, attributor.standing(spec, page), strict=True):
             yield node_item(spec, node), node, decided
 
 
 def decided_relationships(
-    store: Neo4jStore, graph: GraphSpec, spec: RelationshipSpec, lookups: Lookups, mode: Mode
+    store: Neo4jStore,
+    graph: GraphSpec,
+    spec: RelationshipSpec,
+    lookups: Lookups,
+    mode: Mode,
+    memory: Memory | None = None,
 ) -> Iterator[tuple[Any, Relationship, Decided]]:
-    """Yield every relationship of a type with how to name it and what it comes to; a page in memory at a time."""
-    attributor = Attributor(store, graph, lookups, mode)
+    """Yield every relationship of a type with how to name it and what it comes to; as `decided_nodes`."""
+    attributor = Attributor(store, graph, lookups, mode, memory)
     for page in scan_relationships(store, attributor.shapes, spec, CHUNK, everything=True):
         for row, decided in zip(page, attributor.relationships(spec, page), strict=True):
             yield relationship_item(graph, row), row, decided
@@ -84,8 +93,9 @@ def count_bins_nodes(
 ) -> GraphBins:
     """Count what the nodes of a label come to. *mode* "sources" is for before anything is written, "keys" for after."""
     counts = GraphBins()
-    for item, node, decided in decided_nodes(store, graph, spec, lookups, mode):
-        counts.add(item, node.present, decided)
+    with Memory() as memory:
+        for item, node, decided in decided_nodes(store, graph, spec, lookups, mode, memory):
+            counts.add(item, node.present, decided)
     return counts
 
 
@@ -94,8 +104,9 @@ def count_bins_relationships(
 ) -> GraphBins:
     """Count what the relationships of a type come to; *mode* as for nodes."""
     counts = GraphBins()
-    for item, row, decided in decided_relationships(store, graph, spec, lookups, mode):
-        counts.add(item, row.present, decided)
+    with Memory() as memory:
+        for item, row, decided in decided_relationships(store, graph, spec, lookups, mode, memory):
+            counts.add(item, row.present, decided)
     return counts
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tenure.attribution.end_rows import end_rows
 from tenure.attribution.graph import GraphSpec, NodeSpec, RelationshipSpec
-from tenure.attribution.graph_read import OTHER, SHARED, Node, Relationship, Shapes, chunks, key_value, untagged_values
+from tenure.attribution.graph_around import CHUNK, Around, Mode
+from tenure.attribution.graph_memory import Memory, Trail
+from tenure.attribution.graph_read import OTHER, SHARED, Node, Relationship, Shapes, chunks, untagged_values
 from tenure.attribution.graph_values import (
     NOWHERE,
     Belongs,
@@ -26,47 +28,51 @@ from tenure.attribution.graph_values import (
 from tenure.attribution.items import Item, Lookups, decide_items
 from tenure.attribution.resolve import NOTHING, Answer, Decision, Says
 from tenure.attribution.spec import EndRowsSource, EndsSource, ItemRule, NeighboursSource, Policy
-from tenure.stores.cypher import quote
 
 if TYPE_CHECKING:
     from tenure.stores.neo4j import Neo4jStore
 
-Mode = Literal["keys", "sources"]
-CHUNK = 2000
-REMEMBERED = 10_000
+
+__all__ = ["CHUNK", "Attributor", "Mode"]
 
 
 class Attributor:
     """Decides pages of one graph; holds no more than a page and what it asked about it."""
 
-    def __init__(self, store: Neo4jStore, graph: GraphSpec, lookups: Lookups, mode: Mode = "keys") -> None:
-        """Read from *store*; Postgres is asked through *lookups*."""
-        self._store = store
+    def __init__(
+        self,
+        store: Neo4jStore,
+        graph: GraphSpec,
+        lookups: Lookups,
+        mode: Mode = "keys",
+        memory: Memory | None = None,
+    ) -> None:
+        """Read from *store*; Postgres is asked through *lookups*.
+
+        *memory* is for a pass that only reads: what a node belongs to is found out once. By keys, which change under a
+        backfill, nothing is remembered without one; by sources an attributor has one of its own.
+        """
         self._graph = graph
         self._lookups = lookups
         self._mode: Mode = mode
         self._numeric = graph.key.type == "bigint"
         self.shapes = Shapes(graph)
         self._untagged = untagged_values(graph.key)
-        self._barred = key_value(graph.key, graph.key.quarantine)
-        # A hub is looked around once, not with every page that touches it. Keys change under a backfill: never kept.
-        self._known: dict[str, Belongs] = {}
+        self._surroundings = Around(store, graph, self.shapes, mode)
+        self._memory = Memory() if memory is None and mode == "sources" else memory
 
     def is_untagged(self, present: Any) -> bool:
         """Return whether a key as it stands means "no tenant yet"."""
         return present is None or (isinstance(present, str | int) and present in self._untagged)
 
-    def nodes(self, spec: NodeSpec, nodes: Sequence[Node], *, asking: frozenset[str] = NOWHERE) -> list[Decided]:
-        """Decide a page of nodes that go by *spec*.
-
-        *asking* are the labels whose neighbours are being looked at already: a node does not count as a neighbour for
-        what would be decided by that very node.
-        """
+    def nodes(self, spec: NodeSpec, nodes: Sequence[Node], trail: Trail | None = None) -> list[Decided]:
+        """Decide a page of nodes that go by *spec*; *trail* says on whose behalf, where it is not their own."""
+        trail = trail or Trail()
         answers: list[dict[int, Answer]] = [{} for _ in nodes]
         several: list[frozenset[str]] = [NOWHERE for _ in nodes]
         for place, source in enumerate(spec.rule.sources):
             if isinstance(source, NeighboursSource):
-                tallies = self._tallies(spec, source, nodes, asking | {spec.label})
+                tallies = self._tallies(source, nodes, trail.around(spec.label))
                 earlier = self._earlier(spec, nodes, answers, place, tallies)
                 for index, node in enumerate(nodes):
                     answer, tenants = self._around(spec, tallies[node.element], node.present, earlier.get(index))
@@ -78,6 +84,14 @@ class Attributor:
             Decided(decision, tuple(sorted(tenants)) if decision.bin == "assigned" else ())
             for decision, tenants in zip(decisions, several, strict=True)
         ]
+
+    def standing(self, spec: NodeSpec, nodes: Sequence[Node]) -> list[Decided]:
+        """Decide a page of nodes as they stand, and remember to whom they belong for what is asked later."""
+        trail = Trail()
+        decided = self.nodes(spec, nodes, trail)
+        if self._memory is not None and self._remembers(spec):
+            self._memory.put(self._finals(spec, nodes, decided), trail.met)
+        return decided
 
     def relationships(self, spec: RelationshipSpec, rows: Sequence[Relationship]) -> list[Decided]:
         """Decide a page of relationships of one type."""
@@ -103,8 +117,9 @@ class Attributor:
             for d, tenants, reason in zip(decisions, several, reasons, strict=True)
         ]
 
-    def belongs(self, nodes: Iterable[Node], asking: frozenset[str] = NOWHERE) -> dict[str, Belongs]:
+    def belongs(self, nodes: Iterable[Node], trail: Trail | None = None) -> dict[str, Belongs]:
         """Return to whom each node belongs, by its element."""
+        trail = trail or Trail()
         by_kind: dict[int, dict[str, Node]] = defaultdict(dict)
         for node in nodes:
             by_kind[node.kind][node.element] = node
@@ -115,23 +130,39 @@ class Attributor:
                 found.update(dict.fromkeys(members, Belongs(answer)))
                 continue
             spec = self._graph.nodes[kind]
-            if spec.by_neighbours and spec.label in asking:
+            if spec.by_neighbours:
+                trail.met.add(spec.label)
+            if spec.by_neighbours and spec.label in trail.asking:
                 found.update(dict.fromkeys(members, Belongs(NOTHING)))
-            elif self._mode == "keys" and not spec.splits:
-                found.update(self._by_keys(spec, list(members.values())))
+            elif self._remembers(spec):
+                found.update(self._looked_around(spec, members, trail))
             else:
-                keeps = self._mode == "sources" and spec.by_neighbours and not asking
-                known = {element: self._known[element] for element in members if keeps and element in self._known}
-                found.update(known)
-                page = [node for element, node in members.items() if element not in known]
-                for chunk in chunks(page, CHUNK):
-                    for node, decided in zip(chunk, self.nodes(spec, chunk, asking=asking), strict=True):
-                        found[node.element] = self._final(spec.rule.policy, node.present, decided)
-                        if keeps:
-                            self._known[node.element] = found[node.element]
-                while len(self._known) > REMEMBERED:
-                    del self._known[next(iter(self._known))]
+                found.update(self._by_keys(spec, list(members.values())))
         return found
+
+    def _remembers(self, spec: NodeSpec) -> bool:
+        """Return whether it takes more than a look at its key to say to whom a node belongs."""
+        return self._mode == "sources" or spec.splits
+
+    def _looked_around(self, spec: NodeSpec, members: dict[str, Node], trail: Trail) -> dict[str, Belongs]:
+        """Return to whom nodes of one label belong: by their sources, or by neighbours where they are to be split."""
+        memory = self._memory
+        found = memory.get(list(members), trail) if memory is not None else {}
+        for chunk in chunks((node for element, node in members.items() if element not in found), CHUNK):
+            own = Trail(trail.asking)
+            answers = self._finals(spec, chunk, self.nodes(spec, chunk, own))
+            # Found out on somebody's behalf, it holds for everybody only if nobody was left out for it.
+            if memory is not None and own.met.isdisjoint(own.asking):
+                memory.put(answers, own.met)
+            found.update(answers)
+            trail.met |= own.met
+        return found
+
+    def _finals(self, spec: NodeSpec, nodes: Sequence[Node], decided: Sequence[Decided]) -> dict[str, Belongs]:
+        return {
+            node.element: self._final(spec.rule.policy, node.present, one)
+            for node, one in zip(nodes, decided, strict=True)
+        }
 
     def _by_keys(self, spec: NodeSpec, nodes: Sequence[Node]) -> dict[str, Belongs]:
         """Return what the keys say that are there."""
@@ -196,59 +227,31 @@ class Attributor:
         decisions = decide_items(rule, items, self._lookups)
         return {i: d.write for i, d in zip(places, decisions, strict=True) if d.bin == "assigned" and d.write}
 
-    def _tallies(
-        self, spec: NodeSpec, source: NeighboursSource, nodes: Sequence[Node], asking: frozenset[str]
-    ) -> dict[str, Tally]:
+    def _tallies(self, source: NeighboursSource, nodes: Sequence[Node], trail: Trail) -> dict[str, Tally]:
         """Count the tenants around each node of a page."""
         tallies = {node.element: Tally() for node in nodes}
         for type in source.types:
             relationship = self._graph.relationship(type)
             if relationship is not None and (relationship.has_own_source or relationship.references):
-                self._tally_each(relationship, tallies, asking)
+                self._tally_each(relationship, tallies, trail)
             else:
-                self._tally_ends(type, tallies, asking)
+                self._tally_ends(type, tallies, trail)
         return tallies
 
-    def _tally_ends(self, type: str, tallies: dict[str, Tally], asking: frozenset[str]) -> None:
-        """Count the nodes at the other ends; those that are told by their key are counted by the server."""
-        name = quote(self._graph.key.name)
-        if self._mode == "keys":
-            whole = [str(number) for number, spec in enumerate(self._graph.nodes) if spec.splits]
-            detail = f"CASE WHEN kind IN [{', '.join(whole)}] THEN {self.shapes.node('m')} END"
-        else:
-            detail = self.shapes.node("m")
-        query = (
-            f"UNWIND $elements AS e MATCH (n)-[r:{quote(type)}]-(m) WHERE elementId(n) = e AND m <> n "
-            f"WITH e, m, {self.shapes.kind('m')} AS kind, r.{name} = $quarantine AS barred "
-            f"RETURN e, kind, barred, m.{name} AS present, {detail} AS node, count(*) AS times"
-        )
-        for rows in chunks(self._store.stream(query, elements=list(tallies), quarantine=self._barred), CHUNK):
-            others = [
-                self.shapes.to_node(row["node"])
-                if row["node"] is not None
-                # No element to go by: nodes with the same kind and key are one and the same here.
-                else Node(f"{row['kind']} {row['present']!r}", row["kind"], row["present"])
-                for row in rows
-            ]
-            belongs = self.belongs(others, asking)
-            for row, other in zip(rows, others, strict=True):
-                _count(tallies[row["e"]], belongs[other.element], bool(row["barred"]), row["times"])
+    def _tally_ends(self, type: str, tallies: dict[str, Tally], trail: Trail) -> None:
+        """Count the nodes at the other ends."""
+        for page in self._surroundings.neighbours(type, list(tallies)):
+            belongs = self.belongs((other.node for other in page), trail)
+            for other in page:
+                _count(tallies[other.of], belongs[other.node.element], other.barred, other.times)
 
-    def _tally_each(self, spec: RelationshipSpec, tallies: dict[str, Tally], asking: frozenset[str]) -> None:
+    def _tally_each(self, spec: RelationshipSpec, tallies: dict[str, Tally], trail: Trail) -> None:
         """Count the relationships one by one: each may have a tenant of its own."""
-        shape = self.shapes.relationship(spec, "r", "s", "t")
-        query = (
-            f"UNWIND $elements AS e MATCH (n)-[r:{quote(spec.type)}]-(m) WHERE elementId(n) = e AND m <> n "
-            f"WITH e, r, startNode(r) AS s, endNode(r) AS t RETURN e, {shape} AS r"
-        )
-        for rows in chunks(self._store.stream(query, elements=list(tallies)), CHUNK):
-            pairs = [(row["e"], self.shapes.to_relationship(spec, row["r"])) for row in rows]
-            for (element, row_), belongs in zip(pairs, self._own(spec, pairs, asking), strict=True):
-                _count(tallies[element], belongs, row_.present == self._barred)
+        for page in self._surroundings.relationships(spec, list(tallies)):
+            for (element, row), belongs in zip(page, self._own(spec, page, trail), strict=True):
+                _count(tallies[element], belongs, self._surroundings.is_barred(row))
 
-    def _own(
-        self, spec: RelationshipSpec, pairs: Sequence[tuple[str, Relationship]], asking: frozenset[str]
-    ) -> list[Belongs]:
+    def _own(self, spec: RelationshipSpec, pairs: Sequence[tuple[str, Relationship]], trail: Trail) -> list[Belongs]:
         """Return to whom relationships belong as seen from one end: by their own sources, else by the other end."""
         rows = [row for _, row in pairs]
         own = tuple(source for source in spec.rule.sources if not isinstance(source, EndsSource))
@@ -276,8 +279,8 @@ class Attributor:
                 return found
         open_places = [index for index, belongs in enumerate(found) if belongs.answer.says is Says.NOTHING]
         others = {i: rows[i].end if rows[i].start.element == pairs[i][0] else rows[i].start for i in open_places}
-        ends = self.belongs(others.values(), asking)
-        owners = self._owners(spec, [rows[i] for i in open_places if len(ends[others[i].element].tenants) > 1], asking)
+        ends = self.belongs(others.values(), trail)
+        owners = self._owners(spec, [rows[i] for i in open_places if len(ends[others[i].element].tenants) > 1], trail)
         for index in open_places:
             belongs = ends[others[index].element]
             entries = owners.get(rows[index].element)
@@ -294,7 +297,7 @@ class Attributor:
         belongs = self.belongs(node for row in slow for node in (row.start, row.end))
         pairs = {row.element: (belongs[row.start.element], belongs[row.end.element]) for row in slow}
         divided = [row for row in slow if len(common_tenants(*pairs[row.element])) > 1]
-        owners = self._owners(spec, divided, NOWHERE)
+        owners = self._owners(spec, divided, Trail())
         result = []
         for row, answer in zip(rows, quick, strict=True):
             if answer is not None:
@@ -349,31 +352,24 @@ class Attributor:
         return Answer(Says.SEVERAL), NOWHERE, f"it starts at {named(start)} and ends at {named(end)}"
 
     def entry_owners(
-        self, spec: RelationshipSpec, rows: Sequence[Relationship], asking: frozenset[str] = NOWHERE
+        self, spec: RelationshipSpec, rows: Sequence[Relationship], trail: Trail | None = None
     ) -> dict[str, dict[Any, list[Belongs]]]:
         """Return to whom the nodes belong that reference lists name: by list property, then by entry."""
         found: dict[str, dict[Any, list[Belongs]]] = {}
         for reference in spec.references:
             wanted = list({entry for row in rows for entry in entries_of(row.fields.get(reference.property))})
-            query = (
-                f"UNWIND $entries AS entry MATCH (m:{quote(reference.label)}) "
-                f"WHERE m.{quote(reference.identity)} = entry RETURN entry, {self.shapes.node('m')} AS node"
-            )
             owners: dict[Any, list[Belongs]] = defaultdict(list)
-            for part in chunks(wanted, CHUNK):
-                pairs = [
-                    (row["entry"], self.shapes.to_node(row["node"])) for row in self._store.read(query, entries=part)
-                ]
-                belongs = self.belongs((node for _, node in pairs), asking)
+            for pairs in self._surroundings.named(reference, wanted):
+                belongs = self.belongs((node for _, node in pairs), trail)
                 for entry, node in pairs:
                     owners[entry].append(belongs[node.element])
             found[reference.property] = owners
         return found
 
-    def _owners(self, spec: RelationshipSpec, rows: Sequence[Relationship], asking: frozenset[str]) -> dict[str, Tally]:
+    def _owners(self, spec: RelationshipSpec, rows: Sequence[Relationship], trail: Trail) -> dict[str, Tally]:
         """Return the tenants of the nodes that the reference lists of relationships name, by the relationship."""
         tallies = {row.element: Tally() for row in rows}
-        for property, owners in self.entry_owners(spec, rows, asking).items() if rows else ():
+        for property, owners in self.entry_owners(spec, rows, trail).items() if rows else ():
             for row in rows:
                 for entry in entries_of(row.fields.get(property)):
                     for belongs in owners.get(entry, ()):

@@ -88,7 +88,7 @@ def relationship_page(
         f"RETURN {shapes.relationship(spec, 'r', 'a', 'b')} AS r"
     )
     rows = store.stream(query, **parameters, untagged=untagged_values(shapes.graph.key))
-    return (shapes.to_relationship(spec, row["r"]) for row in rows), last
+    return shapes.to_relationships(spec, (row["r"] for row in rows)), last
 
 
 def scan_nodes(
@@ -97,8 +97,8 @@ def scan_nodes(
     """Yield all untagged nodes (or all) of a label in pages of *size*, in one linear read."""
     filtered = "" if everything else f"WHERE {untagged(shapes.graph.key, 'n')} "
     query = f"MATCH (n:{quote(spec.label)}) {filtered}RETURN {shapes.node('n')} AS n"
-    for rows in chunks(store.stream(query, untagged=untagged_values(shapes.graph.key)), size):
-        yield [shapes.to_node(row["n"]) for row in rows]
+    found = store.stream(query, untagged=untagged_values(shapes.graph.key))
+    yield from chunks((shapes.to_node(row["n"]) for row in found), size)
 
 
 def scan_relationships(
@@ -107,8 +107,8 @@ def scan_relationships(
     """Yield all untagged relationships (or all) of a type in pages of *size*, in one linear read."""
     filtered = "" if everything else f"WHERE {untagged(shapes.graph.key, 'r')} "
     query = f"MATCH (a)-[r:{quote(spec.type)}]->(b) {filtered}RETURN {shapes.relationship(spec, 'r', 'a', 'b')} AS r"
-    for rows in chunks(store.stream(query, untagged=untagged_values(shapes.graph.key)), size):
-        yield [shapes.to_relationship(spec, row["r"]) for row in rows]
+    found = store.stream(query, untagged=untagged_values(shapes.graph.key))
+    yield from chunks(shapes.to_relationships(spec, (row["r"] for row in found)), size)
 
 
 def count_untagged(store: Neo4jStore, shapes: Shapes, spec: NodeSpec | RelationshipSpec) -> int:

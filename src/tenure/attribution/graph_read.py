@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 from tenure.attribution.graph import GraphSpec, NodeSpec, RelationshipSpec
@@ -17,6 +18,10 @@ SHARED = -2
 """The kind of a node that is shared on purpose."""
 
 Sort = Literal["text", "number"]
+SHARED_ENDS = 1000
+"""How many ends of relationships are looked out for at a time."""
+
+_NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
 T = TypeVar("T")
 
 
@@ -38,7 +43,7 @@ class Relationship:
     start: Node
     end: Node
     present: Any = None
-    fields: dict[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
 
 def untagged(key: TenantKey, variable: str) -> str:
@@ -103,9 +108,24 @@ class Shapes:
 
     def to_relationship(self, spec: RelationshipSpec, value: list[Any]) -> Relationship:
         """Read a relationship back."""
-        element, start, end, present, *values = value
-        fields = dict(zip(spec.fields, values, strict=True))
-        return Relationship(element, self.to_node(start), self.to_node(end), present, fields)
+        return next(self.to_relationships(spec, (value,)))
+
+    def to_relationships(self, spec: RelationshipSpec, values: Iterable[list[Any]]) -> Iterator[Relationship]:
+        """Read relationships back; an end that several of them share, as hubs are, is one object while they pass."""
+        ends: dict[str, Node] = {}
+
+        def end_of(value: list[Any]) -> Node:
+            found = ends.get(value[0])
+            if found is None:
+                found = ends[value[0]] = self.to_node(value)
+            return found
+
+        names = spec.fields
+        for element, start, end, present, *rest in values:
+            if len(ends) > SHARED_ENDS:
+                ends.clear()
+            fields = dict(zip(names, rest, strict=True)) if names else _NO_FIELDS
+            yield Relationship(element, end_of(start), end_of(end), present, fields)
 
 
 def after_condition(variable: str, identity: str, sort: Sort, bounds: dict[str, Any]) -> tuple[str, dict[str, Any]]:

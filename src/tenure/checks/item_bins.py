@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from tenure.attribution.graph import NodeSpec, RelationshipSpec
 from tenure.attribution.graph_bins import GraphBins, decided_nodes, decided_relationships
+from tenure.attribution.graph_memory import Memory
 from tenure.attribution.items import as_text
 from tenure.attribution.points import Decided as DecidedPoint
 from tenure.attribution.points import PointCounts, PointSpec, RowsExist, count_bins_points
@@ -41,7 +42,12 @@ REASONS = 200
 
 def graph_counts(view: View) -> dict[str, GraphCounts]:
     """Return what every keyed label and type comes to, by its name in reports; decided once for a view."""
-    return view.once("graph_counts", lambda: {name: _graph(view, spec) for name, spec in graph_objects(view)})
+
+    def make() -> dict[str, GraphCounts]:
+        with Memory() as memory:
+            return {name: _graph(view, spec, memory) for name, spec in graph_objects(view)}
+
+    return view.once("graph_counts", make)
 
 
 def point_counts(view: View) -> dict[str, CollectionCounts]:
@@ -61,16 +67,16 @@ def graph_objects(view: View) -> Iterator[tuple[str, NodeSpec | RelationshipSpec
         yield (f":{edge.type}" if edge.type in labels else edge.type), edge
 
 
-def _graph(view: View, spec: NodeSpec | RelationshipSpec) -> GraphCounts:
+def _graph(view: View, spec: NodeSpec | RelationshipSpec, memory: Memory) -> GraphCounts:
     found = GraphCounts()
     graph, store = view.graph.spec, view.neo4j
     assert graph is not None
     assert store is not None
     keeps_null = spec.rule.policy.unassigned == "keep_null"
     items = (
-        decided_nodes(store, graph, spec, view.lookups, view.mode)
+        decided_nodes(store, graph, spec, view.lookups, view.mode, memory)
         if isinstance(spec, NodeSpec)
-        else decided_relationships(store, graph, spec, view.lookups, view.mode)
+        else decided_relationships(store, graph, spec, view.lookups, view.mode, memory)
     )
     for name, item, decided in items:
         found.bins.add(name, item.present, decided)

@@ -14,6 +14,7 @@ from psycopg import sql
 from tenure.attribution.graph import NodeSpec, RelationshipSpec
 from tenure.attribution.graph_bins import node_item, relationship_item
 from tenure.attribution.graph_decide import CHUNK, Attributor
+from tenure.attribution.graph_memory import Memory
 from tenure.attribution.graph_pages import scan_nodes, scan_relationships
 from tenure.attribution.graph_read import Node, Relationship
 from tenure.attribution.graph_values import Decided
@@ -64,7 +65,12 @@ class ItemKeys:
 
 def graph_keys(view: View) -> dict[str, ItemKeys]:
     """Return the keys of every keyed label and type; read once for a view."""
-    return view.once("graph_keys", lambda: {name: _graph(view, spec) for name, spec in graph_objects(view)})
+
+    def make() -> dict[str, ItemKeys]:
+        with Memory() as memory:
+            return {name: _graph(view, spec, memory) for name, spec in graph_objects(view)}
+
+    return view.once("graph_keys", make)
 
 
 def point_keys(view: View) -> dict[str, ItemKeys]:
@@ -73,12 +79,12 @@ def point_keys(view: View) -> dict[str, ItemKeys]:
     return view.once("point_keys", lambda: {spec.collection: _points(view, spec) for spec in specs})
 
 
-def _graph(view: View, spec: NodeSpec | RelationshipSpec) -> ItemKeys:
+def _graph(view: View, spec: NodeSpec | RelationshipSpec, memory: Memory) -> ItemKeys:
     store, graph = view.neo4j, view.graph.spec
     assert store is not None
     assert graph is not None
     found = ItemKeys(listed_as=("neo4j", spec.label if isinstance(spec, NodeSpec) else spec.type))
-    attributor = Attributor(store, graph, view.lookups, "keys")
+    attributor = Attributor(store, graph, view.lookups, "keys", memory)
     if isinstance(spec, NodeSpec):
         link = _link(view, "neo4j", spec.label)
         for nodes in scan_nodes(store, attributor.shapes, spec, CHUNK, everything=True):

@@ -1,13 +1,13 @@
 """Compares the items of two stores that hold the same things: rows of Postgres, and nodes or points that name them.
 
-First order-independent fingerprints, per tenant and range of ids, computed by Postgres on its side and in the process
-on the other, while the other store's items stream by. Only where they differ are items looked at one by one: they are
-streamed again, into a temporary table, and compared by set difference. Memory does not grow with the stores.
+First order-independent fingerprints, per tenant and range of ids, computed in the process while the other store's items
+stream by; Postgres adds its rows up per tenant, and per range only where a tenant's sums differ. Only what differs then
+is looked at one by one: the items are streamed again, into a temporary table, and compared by set difference. Memory
+does not grow with the stores.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,16 +18,14 @@ from tenure.attribution.graph import NodeSpec
 from tenure.attribution.graph_read import Shapes
 from tenure.attribution.items import as_text
 from tenure.attribution.points import PointSpec, canonical
-from tenure.attribution.rows import table_sql
+from tenure.attribution.rows import raw, table_sql
 from tenure.attribution.spec import ItemRule, RowSource
 from tenure.checks.base import SAMPLE, View
+from tenure.checks.sums import RANGE, Sums, hash_sql, range_of
 from tenure.checks.view import resolving
 from tenure.stores.cypher import quote
 from tenure.stores.qdrant import path
 from tenure.values import Store
-
-DIGITS = 15
-"""Hexadecimal digits of an md5 that a fingerprint adds up: they fit a bigint, and their sum a numeric."""
 
 
 @dataclass(frozen=True)
@@ -101,13 +99,14 @@ def compare(view: View, link: Link, *, keys: bool) -> Comparison:
     connection = view.postgres.dedicated()
     try:
         connection.execute("SET jit = off; SET statement_timeout = 0")
-        ranges = _ranges(connection, view)
+        ranges, tenants = _room(connection, view)
         differing: frozenset[int] | None = None
         if link.one_to_one:
-            theirs = _streamed(view, link, ranges, keys)
-            ours = _in_sql(connection, view, link, ranges, keys)
-            # (item, row) pairs of equal sets add up alike; what differs in either is in one of these ranges.
-            differing = frozenset(place for (_, place), _ in theirs.items() ^ ours.items())
+            theirs = _streamed(view, link, Sums(ranges, tenants), keys)
+            # (item, row) pairs of equal sets add up alike; what differs in either is in one of the ranges.
+            differing = frozenset()
+            if not theirs.equal(_by_tenant(connection, view, link, keys)):
+                differing = theirs.differing(_by_range(connection, view, link, ranges, keys))
             if not differing:
                 nothing = Side(0, "0", ())
                 return Comparison(nothing, nothing)
@@ -151,55 +150,69 @@ def _nodes(view: View, link: Link, spec: NodeSpec) -> Iterator[tuple[str, str]]:
             yield as_text(row["value"]), "" if tenant is None or isinstance(tenant, list) else as_text(tenant)
 
 
-Ranges = dict[tuple[str, int], tuple[int, int]]
-"""(items, sum of hashes) by tenant and range."""
-
-
-def _ranges(connection: Connection[Any], view: View) -> int:
-    """Return how many ranges of ids there are: a power of two that keeps tenants x ranges small."""
+def _room(connection: Connection[Any], view: View) -> tuple[int, int]:
+    """Return how many ranges of ids there are, a power of two that keeps tenants x ranges small, and for how many
+    tenants there is room: the registered ones, the sentinels and some that are none."""
     ((tenants,),) = connection.execute(
         sql.SQL("SELECT count(*) FROM {}").format(table_sql(view.key.registry))
     ).fetchall()
     ranges = 1024
     while ranges > 16 and ranges * tenants > 65_536:
         ranges //= 2
-    return ranges
+    return ranges, tenants + 16
 
 
-def _streamed(view: View, link: Link, ranges: int, keys: bool) -> Ranges:
-    found: dict[tuple[str, int], list[int]] = {}
+def _streamed(view: View, link: Link, sums: Sums, keys: bool) -> Sums:
     for value, tenant in items(view, link):
-        place = range_of(value, ranges)
-        owner = tenant if keys else ""
-        sums = found.setdefault((owner, place), [0, 0])
-        sums[0] += 1
-        sums[1] += hash_of(value)
-    return {at: (count, total) for at, (count, total) in found.items()}
+        sums.add(tenant if keys else "", value)
+    return sums
 
 
-def range_of(value: str, ranges: int) -> int:
-    """Return the range that a value lies in; Postgres computes the same."""
-    return int(hashlib.md5(value.encode(), usedforsecurity=False).hexdigest()[-4:], 16) % ranges
+_DIGEST = sql.SQL("md5(r.value)")
 
 
-def hash_of(value: str) -> int:
-    """Return the number that a fingerprint adds up for a value; Postgres computes the same."""
-    return int(hashlib.md5(value.encode(), usedforsecurity=False).hexdigest()[:DIGITS], 16)
+def _by_tenant(connection: Connection[Any], view: View, link: Link, keys: bool) -> Iterator[tuple[str, int, int]]:
+    """Yield tenant, count and sum, several for one tenant where keys mean the same.
 
-
-_RANGE = "(('x' || right(md5({value}), 4))::bit(16)::int % {ranges})"
-_HASH = "('x' || left(md5({value}), 15))::bit(60)::bigint"
-
-
-def _in_sql(connection: Connection[Any], view: View, link: Link, ranges: int, keys: bool) -> Ranges:
-    value = sql.SQL("r.value")
-    query = sql.SQL("SELECT {owner}, {place}, count(*), sum({hash}) FROM ({rows}) AS r GROUP BY 1, 2").format(
-        owner=sql.SQL("coalesce(r.lo, '')") if keys else sql.SQL("''"),
-        place=sql.SQL(_RANGE).format(value=value, ranges=sql.Literal(ranges)),
-        hash=sql.SQL(_HASH).format(value=value),
-        rows=_rows(view, link, keys),
+    Rows are as unique as the items are: grouping them by value would cost more than all the rest, and where the
+    uniqueness is not what it was the sums differ and every item is looked at.
+    """
+    query = sql.SQL("SELECT r.key, count(*), sum({hash}) FROM ({rows}) AS r GROUP BY 1").format(
+        hash=_hash(connection, _DIGEST), rows=_each(view, link, keys)
     )
-    return {(owner, place): (count, int(total)) for owner, place, count, total in connection.execute(query)}
+    for key, count, total in connection.execute(query):
+        yield "" if key is None or key == view.key.shared else key, count, int(total)
+
+
+def _by_range(
+    connection: Connection[Any], view: View, link: Link, ranges: int, keys: bool
+) -> Iterator[tuple[str, int, int, int]]:
+    # OFFSET 0 keeps the digest from being computed for each use of it.
+    query = sql.SQL(
+        "SELECT d.owner, {place}, count(*), sum({hash}) FROM ("
+        "SELECT CASE WHEN r.key <> {shared} THEN r.key ELSE '' END AS owner, {digest} AS digest FROM ({rows}) AS r "
+        "OFFSET 0) AS d GROUP BY 1, 2"
+    ).format(
+        shared=sql.Literal(view.key.shared),
+        digest=_DIGEST,
+        place=sql.SQL(RANGE).format(digest=sql.SQL("d.digest"), ranges=sql.Literal(ranges)),
+        hash=_hash(connection, sql.SQL("d.digest")),
+        rows=_each(view, link, keys),
+    )
+    for owner, place, count, total in connection.execute(query):
+        yield owner, place, count, int(total)
+
+
+def _hash(connection: Connection[Any], digest: sql.Composable) -> sql.Composed:
+    return raw(hash_sql(connection.info.server_version)).format(digest=digest)
+
+
+def _each(view: View, link: Link, keys: bool) -> sql.Composed:
+    """Return the query for the value and the key of every row."""
+    key = sql.SQL("p.{}::text").format(sql.Identifier(view.key.name)) if keys else sql.SQL("''::text")
+    return sql.SQL("SELECT p.{0}::text AS value, {1} AS key FROM {2} AS p WHERE p.{0} IS NOT NULL").format(
+        sql.Identifier(link.rows.column), key, table_sql(link.rows.table)
+    )
 
 
 def _rows(view: View, link: Link, keys: bool) -> sql.Composed:
@@ -228,7 +241,7 @@ def _item_by_item(
     chosen: sql.Composable = sql.SQL("")
     if differing is not None:
         chosen = sql.SQL(" WHERE {} = ANY({}::int[])").format(
-            sql.SQL(_RANGE).format(value=sql.SQL("r.value"), ranges=sql.Literal(ranges)), sql.Literal(sorted(differing))
+            sql.SQL(RANGE).format(digest=_DIGEST, ranges=sql.Literal(ranges)), sql.Literal(sorted(differing))
         )
     connection.execute(
         sql.SQL("INSERT INTO pg_temp.tenure_rows SELECT r.value, r.lo, r.hi FROM ({}) AS r{}").format(
@@ -249,9 +262,7 @@ def _only(connection: Connection[Any], here: str, there: str) -> Side:
         "FROM (SELECT DISTINCT value FROM {}) AS h WHERE NOT EXISTS (SELECT FROM {} AS t WHERE t.value = h.value)"
     ).format(sql.Identifier("pg_temp", here), sql.Identifier("pg_temp", there))
     ((count, total),) = connection.execute(
-        sql.SQL("SELECT count(*), coalesce(sum({}), 0) {}").format(
-            sql.SQL(_HASH).format(value=sql.SQL("h.value")), body
-        )
+        sql.SQL("SELECT count(*), coalesce(sum({}), 0) {}").format(_hash(connection, sql.SQL("md5(h.value)")), body)
     ).fetchall()
     sample = connection.execute(sql.SQL("SELECT value {} ORDER BY 1 LIMIT {}").format(body, SAMPLE)) if count else ()
     return Side(count, str(int(total)), tuple(value for (value,) in sample))
