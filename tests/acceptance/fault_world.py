@@ -12,8 +12,10 @@ whole, and under no other key than the one that it has at the end.
 from __future__ import annotations
 
 import json
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -196,7 +198,7 @@ class Application(Collision):
 
     def rows(self, query: str, **fields: Any) -> list[Any]:
         """Return what a query on the database gives."""
-        with psycopg.connect(self.dsn) as connection:
+        with connected(self.dsn) as connection:
             return connection.execute(query.encode(), fields or None).fetchall()
 
     def reference(self) -> Reference:
@@ -256,6 +258,16 @@ class Application(Collision):
     def torn(self, loaded: Picture, keyed: Picture, divided: bool) -> list[str]:
         """Return what must not be, whatever is under way; *divided* says whether nodes may be being split."""
         return self.picture().unlike(loaded, keyed, divided)
+
+
+def connected(dsn: str) -> psycopg.Connection[Any]:
+    """Connect, past the proxy, when Postgres has recovered. Errors: the last one, after a minute or two."""
+    pause = threading.Event()
+    for _ in range(600):
+        with suppress(psycopg.OperationalError):
+            return psycopg.connect(dsn, autocommit=True, connect_timeout=10)
+        pause.wait(0.1)
+    return psycopg.connect(dsn, autocommit=True)
 
 
 def _keyless(content: Mapping[str, Any] | None) -> dict[str, Any]:
