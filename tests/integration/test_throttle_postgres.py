@@ -39,7 +39,12 @@ from tenure.values import Phase, TableName
 pytestmark = pytest.mark.postgres
 
 PATIENCE = 60.0
-SETTINGS = {"max_prepared_transactions": "5", "fsync": "off", "wal_receiver_status_interval": "1s"}
+SETTINGS = {
+    "max_prepared_transactions": "5",
+    "fsync": "off",
+    "wal_receiver_status_interval": "1s",
+    "autovacuum_naptime": "1s",
+}
 ROWS = 30_000
 SCHEMA = f"""
 CREATE TABLE projects (id text PRIMARY KEY);
@@ -252,6 +257,20 @@ def test_dead_rows_that_vacuum_does_not_take_away(dsn: str, store: PostgresStore
     with connected(dsn) as connection:
         connection.execute("VACUUM notes")
     until(lambda: not read(gauge, held=True, autovacuum="50%"), "the statistics")
+
+
+def test_a_vacuum_against_wraparound(dsn: str, store: PostgresStore) -> None:
+    gauge = Autovacuum(store)
+    with connected(dsn) as connection:
+        # Old after the fewest transactions that the server allows, and slow enough to be seen at it.
+        connection.execute(
+            "ALTER TABLE notes SET (autovacuum_freeze_max_age = 100000, autovacuum_vacuum_cost_delay = 100, "
+            "autovacuum_vacuum_cost_limit = 1)"
+        )
+        connection.execute("SET synchronous_commit = off")
+        connection.execute("DO $$ BEGIN FOR n IN 1..100100 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$")
+    hold = until(lambda: read(gauge, autovacuum="100%"), "the server's own vacuum")[0]
+    assert (hold.reason, hold.curable) == ("notes is vacuumed against wraparound", False)
 
 
 def _dead(connection: psycopg.Connection[Any]) -> bool:
