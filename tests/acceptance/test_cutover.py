@@ -132,6 +132,7 @@ def test_whatever_fails_inside_leaves_everything_as_before(
             application.cut_over()
     stays(["fence", "unfence"])
 
+    application.hooks(unfence="sleep 5 &")
     assert application.cut_over().report.ok
     assert application.ran() == ["fence", "unfence"]
     application.isolated()
