@@ -25,6 +25,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from command_kit import COMMAND
+
 DRIVERS = (
     "neo4j",
     "psycopg",
@@ -84,6 +86,7 @@ class Nursery:
         """Keep the commands' output in *directory*."""
         self._directory = directory
         self._commands: dict[int, Command] = {}
+        self._installed: list[Command] = []
         self._born: list[int] = []
         self._news = threading.Condition()
         self._number = 0
@@ -98,7 +101,7 @@ class Nursery:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for command in list(self._commands.values()):
+        for command in [*self._commands.values(), *self._installed]:
             command.send(signal.SIGKILL)
         assert self._server.stdin is not None
         self._server.stdin.close()
@@ -118,6 +121,28 @@ class Nursery:
             self._commands[command.pid] = command
             self._news.notify_all()
             return command
+
+    def install(self, arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> Command:
+        """Start the installed program itself, which imports everything for itself."""
+        self._number += 1
+        output = self._directory / f"command_{self._number}.txt"
+        with output.open("wb") as file:
+            process = subprocess.Popen(
+                [str(COMMAND), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(environment or {})},
+            )
+        command = Command(process.pid, output)
+
+        def wait() -> None:
+            command.code = process.wait()
+            command.ended.set()
+
+        threading.Thread(target=wait, name="installed", daemon=True).start()
+        self._installed.append(command)
+        return command
 
     def _listen(self) -> None:
         assert self._server.stdout is not None

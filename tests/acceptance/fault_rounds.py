@@ -28,6 +28,8 @@ WAYS: tuple[tuple[str, ...], ...] = (
 )
 A_COMMAND = 4
 """How many faults are dealt to each command of a round."""
+INSTALLED = 12
+"""One command in so many is the installed program, the others come from the nursery."""
 STORE_BROKE, ANOTHER_RUNS, FAILED = 5, 4, 1
 KILLED = -signal.SIGKILL
 # Never how a command ends, whatever happens around it.
@@ -61,7 +63,7 @@ class Told:
 
     struck: list[Struck] = field(default_factory=list)
     endings: Counter[tuple[str, str]] = field(default_factory=Counter)
-    late: Counter[str] = field(default_factory=Counter)
+    commands: int = 0
     rounds: int = 0
     compared: int = 0
     seconds: float = 0.0
@@ -114,7 +116,9 @@ class Round:
         scene.arguments = scene.application.arguments(command)
         for attempt in range(1, A_COMMAND * 3):
             self._here = []
-            scene.command = scene.nursery.start(scene.arguments, ENVIRONMENT)
+            self._told.commands += 1
+            start = scene.nursery.install if self._rng.random() < 1 / INSTALLED else scene.nursery.start
+            scene.command = start(scene.arguments, ENVIRONMENT)
             self._say(f"{command}: attempt {attempt}, process {scene.command.pid}")
             process = scene.command
             self._strike(command, hand, process)
@@ -142,8 +146,6 @@ class Round:
             self._between(command)
         else:
             raise self._error(f"{command} did not end well in {attempt} attempts")
-        for each in hand:
-            self._told.late[each.name] += 1
         found = scene.application.unlike(self._references[command], command)
         self._told.compared += 1
         if found:

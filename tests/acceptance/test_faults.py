@@ -14,7 +14,7 @@ are those of an undisturbed run. Between the commands of a round nothing is put 
 A round is a way through apply, cutover, contract and rollback with four faults to a command; its seed draws all of it.
 TENURE_FAULTS=N sets the number of faults (200), TENURE_FAULT_FIRST the first seed (1), TENURE_FAULT_SEED=N runs that
 round alone, TENURE_FAULT_TALK=1 prints what happens while it does (with -s). Commands come from processes that have the
-drivers loaded (fault_nursery.py), which saves most of the time.
+drivers loaded (fault_nursery.py), which saves most of the time; one in twelve is the installed program itself.
 """
 
 from __future__ import annotations
@@ -106,7 +106,8 @@ def _lines(told: Told) -> list[str]:
     seeds = sorted({each.seed for each in told.struck})
     listed = f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 2 else ", ".join(map(str, seeds))
     return [
-        f"{len(told.struck):,} faults in {told.rounds:,} rounds, seeds {listed}, {told.compared:,} comparisons, "
+        f"{len(told.struck):,} faults in {told.rounds:,} rounds, seeds {listed}, {told.commands:,} commands, "
+        f"{told.compared:,} comparisons, "
         f"{told.seconds:,.0f} s ({told.seconds / max(1, len(told.struck)):.1f} s a fault)",
         *shares(told.struck),
         "commands ended: "
