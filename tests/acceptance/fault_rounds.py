@@ -30,6 +30,8 @@ A_COMMAND = 4
 """How many faults are dealt to each command of a round."""
 INSTALLED = 12
 """One command in so many is the installed program, the others come from the nursery."""
+SHARES = {"postgres": 1, "neo4j": 2, "qdrant": 1}
+"""Postgres has kinds of its own, and the ledger's conversation goes on beside the others'."""
 STORE_BROKE, ANOTHER_RUNS, FAILED = 5, 4, 1
 KILLED = -signal.SIGKILL
 # Never how a command ends, whatever happens around it.
@@ -185,13 +187,15 @@ class Round:
             if not done.is_set():
                 return
             hand.pop(0)
+            if kind.name.startswith("SIGKILL tenure"):
+                process.ended.wait(PATIENCE)  # it is on its way
             if kind.name.startswith("SIGSTOP"):
                 self._wake(process)
 
     def _set(self, command: str, kind: Kind, process: Command, left: int) -> threading.Event:
         """Set the trap of the next fault; return what is set when it was done."""
         scene, rng = self._scene, self._rng
-        store = rng.choice(kind.stores)
+        store = rng.choices(kind.stores, [SHARES[each] for each in kind.stores])[0]
         operation, word = self._operation(command, kind, store, left)
         if operation and store != "postgres":
             store = operation.partition(".")[0] if operation.partition(".")[0] in kind.stores else store
