@@ -156,44 +156,56 @@ def _mapping(source: MappingSource, number: int, scope: Scope) -> tuple[sql.Comp
 
 
 def _parent_answer(key: TenantKey, source: ParentSource, number: int, scope: Scope) -> sql.Composed:
-    """Return the join to a parent's key; a parent matched by columns that are not unique is folded first."""
-    p, a, relation = _name("p", number), _name("a", number), scope.parent(source.table)
+    """Return the join to a parent's key; a parent matched by columns that are not unique is folded first.
+
+    A key that is neither registered nor a sentinel says nothing: the parent has no tenant to give.
+    """
+    p, g, a, relation = _name("p", number), _name("g", number), _name("a", number), scope.parent(source.table)
     column = sql.Identifier(key.name)
+    registry, id_ = table_sql(key.registry), sql.Identifier(key.registry_column)
     on = sql.SQL(" AND ").join(
         sql.SQL("{}.{} = t.{}").format(p, sql.Identifier(theirs), sql.Identifier(ours)) for ours, theirs in source.match
     )
     if source.unique:
-        join = sql.SQL("LEFT JOIN {} AS {} ON {}").format(relation, p, on)
+        join = sql.SQL("LEFT JOIN {} AS {} ON {}\nLEFT JOIN {} AS {g} ON {g}.{}::text = ({}.{})::text").format(
+            relation, p, on, registry, id_, p, column, g=g
+        )
         first = last = sql.SQL("({}.{})::text").format(p, column)
         shared = sql.SQL("({}.{})::text = {}").format(p, column, sql.Literal(key.shared))
+        silent = sql.SQL("{}.{} IS NULL AND {} IS DISTINCT FROM {}").format(g, id_, first, sql.Literal(key.quarantine))
     else:
-        keys = sql.SQL("({})::text").format(column)
+        keys = sql.SQL("(q.{})::text").format(column)
         folded = sql.SQL(
-            "min({keys}) FILTER (WHERE {keys} <> {shared}) AS lo, max({keys}) FILTER (WHERE {keys} <> {shared}) AS hi, "
-            "bool_or({keys} = {shared}) AS global"
-        ).format(keys=keys, shared=sql.Literal(key.shared))
-        theirs = sql.SQL(", ").join(sql.Identifier(name) for _, name in source.match)
+            "min({keys}) FILTER (WHERE {valid}) AS lo, max({keys}) FILTER (WHERE {valid}) AS hi, "
+            "bool_or({keys} = {shared}) AS global "
+            "FROM {relation} AS q LEFT JOIN {registry} AS g ON g.{id}::text = {keys}"
+        ).format(
+            keys=keys,
+            valid=sql.SQL("g.{} IS NOT NULL OR {} = {}").format(id_, keys, sql.Literal(key.quarantine)),
+            shared=sql.Literal(key.shared),
+            relation=relation,
+            registry=registry,
+            id=id_,
+        )
+        theirs = sql.SQL(", ").join(sql.SQL("q.{}").format(sql.Identifier(name)) for _, name in source.match)
         if source.indexed and not scope.whole:
             inner = sql.SQL(" AND ").join(
                 sql.SQL("q.{} = t.{}").format(sql.Identifier(name), sql.Identifier(ours)) for ours, name in source.match
             )
-            join = sql.SQL("LEFT JOIN LATERAL (SELECT {} FROM {} AS q WHERE {}) AS {} ON true").format(
-                folded, relation, inner, p
-            )
+            join = sql.SQL("LEFT JOIN LATERAL (SELECT {} WHERE {}) AS {} ON true").format(folded, inner, p)
         else:
-            join = sql.SQL("LEFT JOIN (SELECT {}, {} FROM {} GROUP BY {}) AS {} ON {}").format(
-                theirs, folded, relation, theirs, p, on
-            )
+            join = sql.SQL("LEFT JOIN (SELECT {}, {} GROUP BY {}) AS {} ON {}").format(theirs, folded, theirs, p, on)
         first, last = sql.SQL("{}.lo").format(p), sql.SQL("{}.hi").format(p)
         shared = sql.SQL("{0}.lo IS NULL AND {0}.global").format(p)
+        silent = sql.SQL("{}.lo IS NULL").format(p)
     return sql.SQL(
-        "{join}\nCROSS JOIN LATERAL (SELECT CASE WHEN {shared} THEN 'shared' WHEN {nothing} THEN 'nothing' "
+        "{join}\nCROSS JOIN LATERAL (SELECT CASE WHEN {shared} THEN 'shared' WHEN {silent} THEN 'nothing' "
         "WHEN {first} <> {last} THEN 'several' WHEN {first} = {quarantine} THEN 'quarantined' ELSE 'tenant' END "
         "AS says, {first} AS value) {a}"
     ).format(
         join=join,
         shared=shared,
-        nothing=untagged(key, first),
+        silent=silent,
         first=first,
         last=last,
         quarantine=sql.Literal(key.quarantine),

@@ -28,7 +28,13 @@ from tenure.checks.row_bins import row_bins
 from tenure.checks.row_references import ForeignKeysByDecision, ReferencesByDecision
 from tenure.checks.rows_unassigned import RowsInConflict, RowsUnassigned
 from tenure.checks.sources import MatchTypes, SourcesCompile
-from tenure.checks.surroundings import InvalidIndexes, MaterializedViews, Replication, TriggersFire
+from tenure.checks.surroundings import (
+    GeneratedColumns,
+    InvalidIndexes,
+    MaterializedViews,
+    Replication,
+    TriggersFire,
+)
 from tenure.checks.view import bare_view, deciding
 from tenure.values import Finding
 
@@ -60,6 +66,7 @@ CHECKS: tuple[Check, ...] = (
     Replication(),
     MaterializedViews(),
     InvalidIndexes(),
+    GeneratedColumns(),
     IdentityIsUnique(),
     GraphUnassigned(),
     GraphConflict(),

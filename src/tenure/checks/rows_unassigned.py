@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from tenure.checks.base import SAMPLE, Named, View
 from tenure.checks.registry import insert
-from tenure.checks.row_bins import RowBins, row_bins
+from tenure.checks.row_bins import CONFLICT, RowBins, row_bins
 from tenure.values import Finding
 
 UNKNOWN = re.compile(
@@ -55,21 +55,36 @@ class RowsInConflict(Named):
     id = "TEN112"
 
     def run(self, view: View) -> Iterator[Finding]:
-        """Yield an error where the policy is `fail`, else a notice of what is done with them."""
+        """Yield an error where the policy is `fail`, or says `first` of a source that itself names several; else a
+        notice of what is done with them."""
         for name, bins in row_bins(view).items():
             count = bins.bins["conflict"]
             if not count:
                 continue
             policy = view.rows.rules[name].policy.conflict
+            # What `first` decides for has a key; what it cannot decide would end the backfill half-way.
+            open_ = bins.ends[CONFLICT] if policy == "first" else 0
             becomes = {"fail": "", "quarantine": "; they are quarantined", "first": "; the first source decides"}
-            yield self.finding(
-                "error" if policy == "fail" else "info",
-                name,
-                f"rows whose sources disagree: {reasons(bins, 'conflict')}{becomes[policy]}",
-                CONFLICT_REMEDY if policy == "fail" else "",
-                count=count,
-                sample=tuple(bins.samples["conflict"]),
-            )
+            if policy == "fail" or count > open_:
+                yield self.finding(
+                    "error" if policy == "fail" else "info",
+                    name,
+                    f"rows whose sources disagree: {reasons(bins, 'conflict')}{becomes[policy]}",
+                    CONFLICT_REMEDY if policy == "fail" else "",
+                    count=count - open_,
+                    sample=tuple(bins.samples["conflict"]),
+                )
+            if open_:
+                yield self.finding(
+                    "error",
+                    name,
+                    f"rows that `conflict: first` cannot decide: {reasons(bins, 'conflict')}",
+                    "The first source with a value names several tenants itself, or a key that is no tenant stands "
+                    "against a parent that has none. Put a source that knows better first, correct the data, or write "
+                    "`conflict: quarantine`.",
+                    count=open_,
+                    sample=tuple(bins.samples["conflict"]),
+                )
 
 
 CONFLICT_REMEDY = (

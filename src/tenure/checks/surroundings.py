@@ -1,4 +1,5 @@
-"""TEN115 to TEN118: what else hangs on the keyed tables: triggers, replication, materialized views, broken indexes."""
+"""TEN115 to TEN118 and TEN126: what else hangs on the keyed tables: triggers, replication, views, broken indexes,
+generated columns."""
 
 from __future__ import annotations
 
@@ -107,3 +108,25 @@ class InvalidIndexes(Named):
                         "the index is invalid: it costs every write, serves no query and proves no uniqueness",
                         f'DROP INDEX CONCURRENTLY "{index.name}"; and build it again if it is wanted.',
                     )
+
+
+class GeneratedColumns(Named):
+    """Stored generated columns are known: each row that gets its key has them computed anew."""
+
+    id = "TEN126"
+
+    def run(self, view: View) -> Iterator[Finding]:
+        """Yield a notice per table that is backfilled and has some; virtual ones are computed when they are read."""
+        for name, rule in view.rows.rules.items():
+            table = view.catalog.postgres.table(name)
+            stored = [column for column in (table.columns if table is not None else ()) if column.generated == "stored"]
+            if stored and rule.constant() is None:
+                yield self.finding(
+                    "info",
+                    name,
+                    f"stored generated columns are computed anew for every row that gets its key: "
+                    f"{', '.join(column.name for column in stored)}",
+                    "Their values stay; an expensive expression makes the backfill slower: watch its first minutes.",
+                    count=len(stored),
+                    sample=tuple({column.name: column.generation} for column in stored),
+                )
