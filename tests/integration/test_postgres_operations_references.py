@@ -122,6 +122,57 @@ def test_foreign_keys_within_a_tenant_and_back(name: str, postgres_dsn: str, tmp
         app.untouched()
 
 
+MOVES = {
+    "the parent alone": ("UPDATE t SET p = 'c' WHERE id = 1", "ccc"),
+    "parent first": ("UPDATE t SET p = 'c' WHERE id = 1; UPDATE c SET p = 'c'; UPDATE d SET p = 'c'", "ccc"),
+    "child first": ("UPDATE d SET p = 'c'; UPDATE c SET p = 'c'; UPDATE t SET p = 'c' WHERE id = 1", "ccc"),
+    "the middle first": ("UPDATE c SET p = 'c'; UPDATE t SET p = 'c' WHERE id = 1; UPDATE d SET p = 'c'", "ccc"),
+    "a child alone stays": ("UPDATE c SET p = 'b'", "aaa"),
+    "a child that refers to nobody": ("UPDATE c SET t_id = NULL, p = 'b'", "abb"),
+    "to another parent": ("UPDATE c SET t_id = 2, p = 'b'", "abb"),
+}
+
+
+def test_old_code_may_move_rows_in_any_order(postgres_dsn: str, tmp_path: Path) -> None:
+    """Each table says itself whose its rows are; nothing is refused, and no reference crosses tenants meanwhile."""
+    schema = (
+        PARENT + "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int REFERENCES t); INSERT INTO c VALUES (1, 'a', 1);"
+        "CREATE TABLE d (id int PRIMARY KEY, p text, c_id int REFERENCES c, up int REFERENCES d);"
+        "INSERT INTO d VALUES (1, 'a', 1, 1);"
+    )
+    tables = {**CHILD, "d": {"tenant": {"column": "p"}}}
+    with application(postgres_dsn, tmp_path, PROJECTS + schema, tables) as app:
+        app.run(Phase.CONSTRAIN)
+        for name, (moves, keys) in MOVES.items():
+            with app.connect() as connection, connection.transaction(force_rollback=True):
+                for statement in moves.split("; "):
+                    connection.execute(statement.encode())
+                    crossing = "SELECT count(*) FROM t JOIN c ON t.id = c.t_id JOIN d ON c.id = d.c_id WHERE NOT "
+                    crossing += "(t.project_id = c.project_id AND c.project_id = d.project_id)"
+                    assert connection.execute(crossing.encode()).fetchone() == (0,), name
+                found = connection.execute(
+                    "SELECT string_agg(k, '') FROM (SELECT project_id AS k FROM t WHERE id = 1 UNION ALL "
+                    "SELECT project_id FROM c UNION ALL SELECT project_id FROM d) AS u"
+                ).fetchone()
+                assert found == (keys,), name
+        app.undo()
+        app.untouched()
+
+
+def test_a_reference_that_the_database_computes_has_no_cascade(postgres_dsn: str, tmp_path: Path) -> None:
+    schema = (
+        PARENT + "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int GENERATED ALWAYS AS (id) STORED REFERENCES t);"
+        "INSERT INTO c (id, p) VALUES (1, 'a'), (2, 'b');"
+    )
+    with application(postgres_dsn, tmp_path, PROJECTS + schema, CHILD) as app:
+        app.run(Phase.CONSTRAIN)
+        with pytest.raises(psycopg.errors.ForeignKeyViolation):
+            app.execute("INSERT INTO c (id, p, project_id) VALUES (1, 'b', 'b') ON CONFLICT (id) DO UPDATE "
+                        "SET project_id = 'b'")  # fmt: skip
+        app.undo()
+        app.untouched()
+
+
 def test_references_across_tenants_are_listed(postgres_dsn: str, tmp_path: Path) -> None:
     schema = (
         PARENT + "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int REFERENCES t); INSERT INTO c VALUES (1, 'b', 1);"

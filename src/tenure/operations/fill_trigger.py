@@ -26,7 +26,9 @@ class Filler(Operation):
     sequence counts the writes that came without the key (nextval never blocks), so that contract knows of old writers.
 
     A second trigger is for old code that moves a row: where an UPDATE changes one of the columns `follows`, which the
-    tenant is read from, and not the key, the key follows; where they name no tenant any more it stays.
+    tenant is read from, and not the key, the key follows; where they name no tenant any more it stays. It stays too
+    while the row refers, by a composite foreign key, to a row that has not moved: when that one moves, this one goes
+    along by the key's cascade, so that old code may move them in any order and is never refused.
 
     Left alone, as they came, are rows whose parent waits for its own backfill (`waits_for` names such parents; the
     sweep decides them afterwards, and no such parent is left once the key is mandatory), rows that no source knows
@@ -135,7 +137,8 @@ class Filler(Operation):
         if rule.policy.unassigned == "keep_null":
             fallback = sql.SQL("CASE WHEN chosen.bin = 'unassigned' THEN NULL ELSE {} END").format(quarantine)
         lines = [
-            sql.SQL("DECLARE\n  chosen record;\n  waits boolean := false;\n  follow boolean := TG_NARGS > 0;"),
+            sql.SQL("DECLARE\n  chosen record;\n  waits boolean := false;\n  patient boolean := false;"),
+            sql.SQL("  follow boolean := TG_NARGS > 0;\n  refers text;\n  holds boolean;"),
             *(sql.SQL("  before_{} text;").format(raw(str(number))) for number, _ in enumerate(self.settings)),
             sql.SQL("BEGIN"),
             sql.SQL("  IF current_setting({}, true) = 'on' THEN RETURN NEW; END IF;").format(sql.Literal(UNDO_SETTING)),
@@ -145,14 +148,15 @@ class Filler(Operation):
             *self._settings(),
             *self._patience(),
             sql.SQL("  {} INTO chosen;").format(decision(rule, sql.SQL("(SELECT (NEW).*)"), weigh=False)),
-            *self._settings(back=True),
             # Sources that name nobody any more leave a key as it is: as if the application had set it.
             sql.SQL(
-                "  IF follow THEN\n    IF chosen.bin <> 'unassigned' THEN {new} := coalesce({it}, {new}); END IF;"
-            ).format(new=new, it=key_cast(key, sql.SQL("chosen.derived"))),
+                "  IF patient AND follow THEN {new} := NULL;\n  ELSIF follow THEN\n"
+                "    IF chosen.bin <> 'unassigned' THEN {new} := coalesce({it}, {new}); END IF;\n{stay}"
+            ).format(new=new, it=key_cast(key, sql.SQL("chosen.derived")), stay=self._stay()),
             sql.SQL("  ELSIF NOT waits THEN {} := {};\n  END IF;").format(
                 new, key_cast(key, sql.SQL("coalesce(chosen.derived, {})").format(fallback))
             ),
+            *self._settings(back=True),
             sql.SQL("  RETURN NEW;\nEXCEPTION WHEN OTHERS THEN"),
             sql.SQL("  IF NOT follow THEN {} := {}; END IF;").format(new, key_cast(key, quarantine)),
             sql.SQL("  RETURN NEW;\nEND"),
@@ -190,11 +194,10 @@ class Filler(Operation):
         if tests:
             yield sql.SQL(
                 "  IF {tests} THEN\n"
-                "    waits := NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = TG_RELID AND attname = {name} "
+                "    patient := NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = TG_RELID AND attname = {name} "
                 "AND attnotnull)\n"
                 "      AND NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conrelid = TG_RELID AND conname = {check});\n"
-                "    IF waits AND follow THEN {new} := NULL; RETURN NEW; END IF;\n"
-                "    waits := waits OR {new} IS NOT NULL;\n"
+                "    waits := patient OR {new} IS NOT NULL;\n"
                 "  END IF;"
             ).format(
                 tests=sql.SQL(" OR ").join(tests),
@@ -202,6 +205,31 @@ class Filler(Operation):
                 name=sql.Literal(self.rule.key.name),
                 check=sql.Literal(not_null_check(self.rule.table)),
             )
+
+    def _stay(self) -> sql.Composed:
+        """Return the part that takes a move back while a row that this one refers to has not moved yet.
+
+        The foreign keys are looked up when it happens, which is rarely: the composite ones come after the trigger.
+        """
+        return sql.SQL(
+            "    IF {new} IS DISTINCT FROM {old} THEN\n"
+            "      FOR refers IN SELECT format('SELECT %s OR EXISTS (SELECT 1 FROM %s AS p WHERE %s) OR (%L AND %s)', "
+            "string_agg(format('($1).%I IS NULL', a.attname), ' OR '), k.confrelid::regclass, "
+            "string_agg(format('p.%I = ($1).%I', f.attname, a.attname), ' AND '), k.confrelid = k.conrelid, "
+            "string_agg(CASE WHEN k.confrelid = k.conrelid THEN format('($1).%I = ($1).%I', f.attname, a.attname) "
+            "ELSE 'false' END, ' AND ')) FROM pg_constraint AS k "
+            "CROSS JOIN LATERAL unnest(k.conkey, k.confkey) AS c (ours, theirs) "
+            "JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = c.ours "
+            "JOIN pg_attribute AS f ON f.attrelid = k.confrelid AND f.attnum = c.theirs "
+            "WHERE k.conrelid = TG_RELID AND k.contype = 'f' AND NOT k.condeferred "
+            "GROUP BY k.oid, k.confrelid, k.conrelid HAVING bool_or(a.attname = {name})\n"
+            "      LOOP\n"
+            "        EXECUTE refers INTO holds USING NEW;\n"
+            "        IF NOT holds THEN {new} := {old}; END IF;\n"
+            "      END LOOP;\n"
+            "    END IF;"
+        ).format(new=self._new(self.rule.key.name), old=self._old(self.rule.key.name),
+                 name=sql.Literal(self.rule.key.name))  # fmt: skip
 
     def _new(self, column: str) -> sql.Composed:
         return sql.SQL("NEW.{}").format(sql.Identifier(column))
