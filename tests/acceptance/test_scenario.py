@@ -17,6 +17,8 @@ from tenure.errors import RefusedError
 from tenure.values import Hazard, Phase
 
 HUB = int(os.environ.get("TENURE_SCENARIO_RELATIONSHIPS", "5000"))
+# The 100,000 of issue 5 take about five minutes on two quiet cores, several times as long on busy ones.
+pytestmark = pytest.mark.timeout(600 + HUB // 40)
 
 
 @pytest.fixture
