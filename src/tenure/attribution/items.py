@@ -101,14 +101,20 @@ class Lookups:
         if not asked:
             return found
         key, column = sql.Identifier(self._key.name), sql.Identifier(source.column)
+        id_ = sql.Identifier(self._key.registry_column)
         query = sql.SQL(
-            "SELECT p.{column}::text, min(p.{key}::text) FILTER (WHERE p.{key}::text <> {shared}), "
-            "max(p.{key}::text) FILTER (WHERE p.{key}::text <> {shared}), bool_or(p.{key}::text = {shared}) "
-            "FROM {table} AS p WHERE p.{column} = ANY({asked}::{type}[]) GROUP BY 1"
+            "SELECT p.{column}::text, min(p.{key}::text) FILTER (WHERE {valid}), "
+            "max(p.{key}::text) FILTER (WHERE {valid}), bool_or(p.{key}::text = {shared}) "
+            "FROM {table} AS p LEFT JOIN {registry} AS r ON r.{id}::text = p.{key}::text "
+            "WHERE p.{column} = ANY({asked}::{type}[]) GROUP BY 1"
         ).format(
             column=column,
             key=key,
+            # A key that is neither registered nor a sentinel says nothing, as in `rows.decision`.
+            valid=sql.SQL("r.{} IS NOT NULL OR p.{}::text = {}").format(id_, key, sql.Literal(self._key.quarantine)),
             shared=sql.Literal(self._key.shared),
+            registry=table_sql(self._key.registry),
+            id=id_,
             table=self._scope.parent(source.table),
             asked=sql.Literal(asked),
             type=raw(source.column_type),
@@ -137,7 +143,7 @@ class Lookups:
             return {text: frozenset(found) for text, found in connection.execute(query)}
 
     def _row_answer(self, low: str | None, high: str | None, shared: bool) -> Answer:
-        if low is None or low in self._key.untagged:
+        if low is None:
             return Answer(Says.SHARED, self._key.shared) if shared else NOTHING
         if low != high:
             return Answer(Says.SEVERAL)
