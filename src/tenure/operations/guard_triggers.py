@@ -115,7 +115,7 @@ class GuardTriggers(Operation):
 
 
 class RestoreTriggers(GuardTriggers):
-    """Puts the triggers back as they were, once the keys are written."""
+    """Puts the triggers back as they were, once the keys are written; keeps them still once more on the way back."""
 
     kind: ClassVar[str] = "restore_triggers"
 
@@ -132,8 +132,23 @@ class RestoreTriggers(GuardTriggers):
         return restore(ctx, self.id, self.triggers)
 
     def undo(self, ctx: Context) -> Outcome:
-        """Nothing: they are as before."""
-        return Outcome()
+        """Guard them again while the backfill puts back keys that were there before: its undo comes next, and that of
+        `GuardTriggers`, which unguards them, after it. One that somebody changed meanwhile is left as it is."""
+        with ctx.postgres.connection() as connection:
+            row = connection.execute(
+                "SELECT 1 FROM tenure.journal WHERE operation = %s LIMIT 1", (f"postgres.backfill_rows.{self.object}",)
+            ).fetchone()
+        if row is None:
+            return Outcome(note="no key is to be put back")
+        for trigger in self.triggers:
+            with ctx.postgres.connection() as connection:
+                live = live_definition(connection, trigger)
+            if live == trigger.definition:
+                ctx.postgres.ddl(
+                    [sql.Composed([statement]) for statement in trigger.statements(trigger.guarded())],
+                    notify=lambda text: ctx.reporter.note(self.id, text),
+                )
+        return Outcome(planned=len(self.triggers), changed=len(self.triggers))
 
 
 def restore(ctx: Context, operation: str, triggers: tuple[GuardedTrigger, ...]) -> Outcome:
