@@ -84,14 +84,18 @@ class Lookups:
 
     def present(self, value: Any) -> Answer:
         """Return what a key that is there says: nothing, a sentinel, a tenant, or a value that is none."""
-        if value is None or value == [] or as_text(value) in self._key.untagged or value == "":
+        if value is None or value in ("", []):
             return NOTHING
         text = as_text(value)
+        if text in self._key.untagged:
+            return NOTHING
         if text == self._key.quarantine:
             return Answer(Says.QUARANTINED, text)
         if text == self._key.shared:
             return Answer(Says.SHARED, text)
-        return self.values([text])[text]
+        # Asked for every item, where a page asked for all its values already.
+        known = self._known.get(text)
+        return known if known is not None else self.values([text])[text]
 
     def rows(self, source: RowSource, values: Iterable[Any]) -> dict[str, Answer]:
         """Return the tenant of the rows whose column equals each value, keyed by the value's text."""

@@ -18,6 +18,7 @@ from psycopg import sql
 
 from tenure.attribution.graph import NodeSpec, RelationshipSpec
 from tenure.attribution.graph_bins import decided_nodes, decided_relationships
+from tenure.attribution.graph_memory import Memory
 from tenure.attribution.graph_read import chunks
 from tenure.attribution.points import RowsExist, decide_points
 from tenure.attribution.rows import decision, table_sql
@@ -55,8 +56,8 @@ def export_items(session: Session, directory: Path) -> list[Exported]:
     """
     directory.mkdir(parents=True, exist_ok=True)
     written = []
-    with deciding(bare_view(session, "sources")) as view:
-        for store, name, head, rows in _objects(view):
+    with deciding(bare_view(session, "sources")) as view, Memory() as memory:
+        for store, name, head, rows in _objects(view, memory):
             path = directory / f"{store}.{quote(name, safe=' ')[:180]}.csv"
             items = _write(path, head, rows)
             if items:
@@ -84,7 +85,7 @@ def _cell(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _objects(view: View) -> Iterator[tuple[str, str, list[str], Iterator[Sequence[Any]]]]:
+def _objects(view: View, memory: Memory) -> Iterator[tuple[str, str, list[str], Iterator[Sequence[Any]]]]:
     """Yield store, object, heading and open items of everything that is keyed."""
     for name, rule in view.rows.rules.items():
         if rule.constant() is None:
@@ -96,7 +97,7 @@ def _objects(view: View) -> Iterator[tuple[str, str, list[str], Iterator[Sequenc
             known, identity = spec.label, [spec.identity or "identity"]
         else:
             known, identity = spec.type, ["start", "end"]
-        rows = _explained(view, "neo4j", known, _items(view, spec))
+        rows = _explained(view, "neo4j", known, _items(view, spec, memory))
         yield "neo4j", name, [*identity, TENANT, BIN, REASON], rows
     if view.qdrant is not None:
         for points in view.points.specs:
@@ -149,17 +150,17 @@ def _named(row: Sequence[Any]) -> Any:
     return row[0] if len(row) == len(("identity", TENANT, BIN, REASON)) else {"start": row[0], "end": row[1]}
 
 
-def _items(view: View, spec: NodeSpec | RelationshipSpec) -> Iterator[list[Any]]:
+def _items(view: View, spec: NodeSpec | RelationshipSpec, memory: Memory) -> Iterator[list[Any]]:
     """Yield open nodes or relationships; the reason says which source knew what."""
     graph, store = view.graph.spec, view.neo4j
     assert graph is not None
     assert store is not None
     if isinstance(spec, NodeSpec):
-        for name, _, decided in decided_nodes(store, graph, spec, view.lookups, view.mode):
+        for name, _, decided in decided_nodes(store, graph, spec, view.lookups, view.mode, memory):
             if decided.decision.bin in OPEN_BINS:
                 yield [name, None, decided.decision.bin, decided.decision.reason]
         return
-    for ends, _, decided in decided_relationships(store, graph, spec, view.lookups, view.mode):
+    for ends, _, decided in decided_relationships(store, graph, spec, view.lookups, view.mode, memory):
         if decided.decision.bin in OPEN_BINS:
             yield [ends["start"], ends["end"], None, decided.decision.bin, decided.decision.reason]
 
