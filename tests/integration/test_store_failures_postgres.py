@@ -54,8 +54,8 @@ def test_backends_killed_in_the_middle_of_batches(
 
     with (
         application(postgres_dsn, tmp_path, SCHEMA, TABLES) as app,
-        at_batch(monkeypatch, 3, kill),
-        at_batch(monkeypatch, 20, kill),
+        at_batch(monkeypatch, 2, kill),
+        at_batch(monkeypatch, 7, kill),
     ):
         run = Run(app).start()
         run.end()

@@ -18,6 +18,7 @@ from cutting_proxy import Cut, proxy
 from failures_kit import Notes
 from qdrant_kit import App, application, ids, spec
 
+from tenure.attribution.spec import Policy
 from tenure.demo.servers import EmbeddedQdrant
 from tenure.errors import InterruptedRunError, StoreFailedError
 from tenure.operations import payload_writes, set_payload
@@ -30,7 +31,9 @@ from tenure.values import Outcome
 
 POINTS = 600
 OWNERS: Mapping[str, str] = {identity: ("acme", "beta")[number % 2] for number, identity in enumerate(ids(POINTS))}
-BACKFILL = SetPayload(object="fragments", spec=spec())
+# What the application sets is its own, also where the row says otherwise.
+KEEPS = Policy(unassigned="quarantine", conflict="quarantine", existing="keep")
+BACKFILL = SetPayload(object="fragments", spec=spec(KEEPS))
 UPDATE = b"POST /collections/fragments/points/batch"
 BUSY = (
     b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Type: application/json\r\nContent-Length: 41\r\n"

@@ -218,6 +218,28 @@ def test_a_batch_that_was_committed_before_the_answer_was_lost_is_not_run_again(
     assert world.changed == 3
 
 
+def test_a_range_that_went_back_with_its_rows_is_gone_on_with_from_there() -> None:
+    """A server that crashed has lost the last commits, rows and cursor alike."""
+    world = World(1)
+    ctx, _ = context(world)
+    begun: list[Any] = []
+
+    def crash(claim: Claim) -> None:
+        begun.append(claim.cursor)
+        if len(begun) == 3:
+            world.cursors[0], world.changed = None, 0
+            raise LOST
+
+    class Crashing(Batches):
+        kind: ClassVar[str] = "test_crashing"
+        fate: ClassVar[Callable[[Claim], None]] = staticmethod(crash)
+
+    work_off(ctx, Crashing(object="t"), lambda operation: None)
+    assert begun == [None, {"batch": 1}, {"batch": 2}, None, {"batch": 1}, {"batch": 2}]
+    assert world.changed == 3
+    assert world.states[0] == "done"
+
+
 def test_a_range_that_another_runner_took_meanwhile_is_left_to_it() -> None:
     world = World(1)
     ctx, _ = context(world)

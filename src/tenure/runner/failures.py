@@ -114,15 +114,19 @@ class Failures:
 
         Errors: StoreFailedError with the range; LeaseLostError when another runner has it.
         """
-        ledger, place = self._ctx.ledger, f"range {claim.number}"
+        ctx, place = self._ctx, f"range {claim.number}"
         tries = 0
 
         def work() -> Step:
-            nonlocal tries
+            nonlocal claim, tries
             tries += 1
-            if tries > 1 and (moved := self._moved(claim)) is not None:
-                return moved
-            return operation.run_batch(self._ctx, claim)
+            if tries > 1:
+                stands = self._stands(claim)
+                if stands is None:
+                    # What the batch changed is in the ledger's totals; only the bar on the screen is short of it.
+                    return Step(cursor=None, changed=0, seen=0, committed=True)
+                claim = stands
+            return operation.run_batch(ctx, claim)
 
         step = self.persist(operation, place, work)
         tries = 0
@@ -130,8 +134,9 @@ class Failures:
         def save() -> None:
             nonlocal tries
             tries += 1
-            if tries == 1 or self._moved(claim) is None:
-                ledger.advance(claim, step.cursor, changed=step.changed, seen=step.seen)
+            stands = claim if tries == 1 else self._stands(claim)
+            if stands is not None and (tries == 1 or dumps(stands.cursor) != dumps(step.cursor)):
+                ctx.ledger.advance(claim, step.cursor, changed=step.changed, seen=step.seen)
 
         if not step.committed:
             self.persist(operation, place, save)
@@ -212,9 +217,11 @@ class Failures:
             verdict = replace(verdict, error=smaller)
         return verdict
 
-    def _moved(self, claim: Claim) -> Step | None:
-        """Return where the ledger says that a claimed range stands, or None when it still stands where it did.
+    def _stands(self, claim: Claim) -> Claim | None:
+        """Return a claimed range as the ledger has it, or None when it is done.
 
+        A commit whose answer was lost may have moved it on; a server that crashed with commits that it had promised to
+        write soon, or a standby that had not got them yet, may have moved it back, and the rows with it.
         Errors: LeaseLostError when it is another runner's.
         """
         with self._ctx.postgres.connection() as connection:
@@ -222,10 +229,7 @@ class Failures:
         token, state, cursor = row if row is not None else (None, "", None)
         if token != claim.token:
             raise LeaseLostError(token=claim.token)
-        if state != "done" and dumps(cursor) == dumps(claim.cursor):
-            return None
-        # What that batch changed is in the ledger's totals; only the bar on the screen is short of it.
-        return Step(cursor=None if state == "done" else cursor, changed=0, seen=0, committed=True)
+        return None if state == "done" else claim.model_copy(update={"cursor": cursor})
 
     # Waiting and saying so.
 
