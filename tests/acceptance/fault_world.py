@@ -44,7 +44,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 """What a round is made of, by name."""
 
 # Where copies are made and relationships divided: these are other items after cutover than before.
-DIVIDED = frozenset({"Archivo", "Codigo", "Categoria", "REL", NEW})
+COPY = f"points of {NEW}"
+DIVIDED = frozenset({"Archivo", "Codigo", "Categoria", "REL", COPY})
 LEDGER = """SELECT 'operation ' || id || ' is ' || state FROM tenure.operation
  WHERE state <> 'done' AND phase = ANY(%(phases)s) AND coalesce(body->>'waiting', '') = ''
 UNION ALL SELECT 'operation ' || id || ' is ' || state FROM tenure.operation
@@ -85,7 +86,7 @@ class Picture:
         *whole* is what was loaded, *keyed* what has its key at the end; *divided* says whether copies may be under way.
         """
         lines = []
-        for kind in sorted((whole.items.keys() | self.items.keys()) - (DIVIDED if divided else {NEW})):
+        for kind in sorted((whole.items.keys() | self.items.keys()) - (DIVIDED if divided else {COPY})):
             lost, doubled = whole.items[kind] - self.items[kind], self.items[kind] - whole.items[kind]
             lines += [f"{kind} lost: {text}" for text in list(lost)[:3]]
             lines += [f"{kind} doubled: {text}" for text in list(doubled)[:3]]
@@ -238,7 +239,11 @@ class Application(Collision):
         there = {one.name for one in self.points.get_collections().collections}
         for name in sorted(there & {OLD, NEW, NOTES}):
             for point in self.scroll(name):
-                found.add(name, [point.id, _keyless(point.payload), point.vector], (point.payload or {}).get(KEY))
+                found.add(
+                    f"points of {name}",
+                    [point.id, _keyless(point.payload), point.vector],
+                    (point.payload or {}).get(KEY),
+                )
         return found
 
     def unlike(self, expected: Reference, command: str) -> list[str]:

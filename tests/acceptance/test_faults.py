@@ -29,10 +29,11 @@ from pathlib import Path
 import pytest
 from fault_nursery import Nursery
 from fault_rounds import Round, RoundError, Told, shares, undisturbed
-from fault_world import DATABASE, Application
+from fault_world import DATABASE, NOTES, Application
 from faults import Scene
 from proxy import Proxy
 
+from tenure.demo.fingerprint import differences
 from tenure.demo.servers import EmbeddedNeo4j, EmbeddedPostgres, EmbeddedQdrant
 
 FAULTS = int(os.environ.get("TENURE_FAULTS", "200"))
@@ -40,7 +41,7 @@ FIRST = int(os.environ.get("TENURE_FAULT_FIRST", "1"))
 ALONE = os.environ.get("TENURE_FAULT_SEED")
 DISK_MB = 400
 # Rounds do not depend on each other: one that fails is told with the others' figures.
-MOST_FAILURES = 3
+MOST_FAILURES = 5
 
 
 @pytest.fixture(scope="module")
@@ -149,3 +150,27 @@ def test_faults_leave_what_an_undisturbed_run_leaves(scene: Scene, request: pyte
     # A suite that deals and never strikes would be green too.
     assert told.compared >= told.rounds
     assert len(told.struck) >= (1 if ALONE else FAULTS)
+
+
+def test_the_comparison_finds_what_is_lost_doubled_and_mis_assigned(scene: Scene) -> None:
+    """Damage done by hand to each store, without tenure, and what the two comparisons say of it."""
+    application = scene.application
+    application.put_back()
+    whole, before = application.picture(), application.fingerprint()
+    assert application.picture().unlike(whole, whole, divided=False) == []
+    with scene.admin() as connection:
+        connection.execute("DELETE FROM citas WHERE id = 3")
+    application.graph.execute_query(
+        "MATCH (f:Fragmento {pk: 1})-[r:TIENE_CODIGO {cita: 1}]->(c) CREATE (f)-[:TIENE_CODIGO {cita: 1}]->(c)"
+    )
+    application.graph.execute_query("MATCH (f:Fragmento {pk: 2}) SET f.project_id = 'acme'")
+    application.points.delete(NOTES, [5], wait=True)
+    for divided in (False, True):
+        found = "\n".join(application.picture().unlike(whole, whole, divided))
+        assert 'citas lost: {"codigo": "confianza"' in found
+        assert 'TIENE_CODIGO doubled: [1, "confianza", {"cita": 1}]' in found
+        assert "Fragmento is of ['acme'], not []" in found
+        assert "points of notas lost: [5, " in found
+        assert len(found.splitlines()) == 4
+    named = {line.partition(":")[0] for line in differences(before, application.fingerprint())}
+    assert named >= {"postgres citas", "neo4j [TIENE_CODIGO]", "neo4j Fragmento", "qdrant notas"}
