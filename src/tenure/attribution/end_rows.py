@@ -8,6 +8,7 @@ from typing import Any
 
 from psycopg import sql
 
+from tenure.attribution.ask import ask
 from tenure.attribution.items import Lookups, as_text
 from tenure.attribution.resolve import NOTHING, Answer
 from tenure.attribution.rows import raw
@@ -39,7 +40,7 @@ def end_rows(lookups: Lookups, source: EndRowsSource, pairs: Sequence[tuple[Any,
         query = sql.SQL(
             "SELECT p.{start}::text, p.{end}::text, min(p.{key}::text) FILTER (WHERE p.{key}::text <> {shared}), "
             "max(p.{key}::text) FILTER (WHERE p.{key}::text <> {shared}), bool_or(p.{key}::text = {shared}) "
-            "FROM {table} AS p WHERE p.{start} = ANY({starts}::{start_type}[]) AND p.{end} = ANY({ends}::{end_type}[]) "
+            "FROM {table} AS p WHERE p.{start} = ANY($1::{start_type}[]) AND p.{end} = ANY($2::{end_type}[]) "
             "GROUP BY 1, 2"
         ).format(
             start=start,
@@ -47,13 +48,12 @@ def end_rows(lookups: Lookups, source: EndRowsSource, pairs: Sequence[tuple[Any,
             key=key,
             shared=shared,
             table=table,
-            starts=sql.Literal(asked[0]),
             start_type=raw(kinds[0]),
-            ends=sql.Literal(asked[1]),
             end_type=raw(kinds[1]),
         )
         found = {
-            (row[0], row[1]): lookups._row_answer(row[2], row[3], bool(row[4])) for row in connection.execute(query)
+            (start, end): lookups._row_answer(low, high, bool(shared_too))
+            for start, end, low, high, shared_too in ask(connection, query, *asked)
         }
     return [found.get(pair, NOTHING) for pair in texts]
 

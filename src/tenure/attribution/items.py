@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
+from tenure.attribution.ask import ask
 from tenure.attribution.resolve import NOTHING, Answer, Decision, Says, decide
 from tenure.attribution.rows import LEDGER, Scope, raw, table_sql
 from tenure.attribution.spec import ColumnSource, ConstantSource, ItemRule, ItemSource, RowSource
@@ -61,17 +62,16 @@ class Lookups:
         asked = [text for text in texts if text not in self._known and text not in self._key.untagged]
         if asked:
             query = sql.SQL(
-                "SELECT v.said, r.{id}::text FROM unnest({asked}::text[]) AS v(said) "
+                "SELECT v.said, r.{id}::text FROM unnest($1::text[]) AS v(said) "
                 "LEFT JOIN {aliases} AS l ON l.value = v.said "
                 "LEFT JOIN {registry} AS r ON r.{id}::text = coalesce(l.tenant, v.said)"
             ).format(
                 id=sql.Identifier(self._key.registry_column),
-                asked=sql.Literal(asked),
                 aliases=self._scope.aliases,
                 registry=table_sql(self._key.registry),
             )
             with self._connect() as connection:
-                for text, tenant in connection.execute(query):
+                for text, tenant in ask(connection, query, asked):
                     known = Answer(Says.TENANT, tenant) if tenant is not None else Answer(Says.UNKNOWN, text)
                     self._known[text] = known
         found = {text: self._known.get(text, NOTHING) for text in texts}
@@ -110,7 +110,7 @@ class Lookups:
             "SELECT p.{column}::text, min(p.{key}::text) FILTER (WHERE {valid}), "
             "max(p.{key}::text) FILTER (WHERE {valid}), bool_or(p.{key}::text = {shared}) "
             "FROM {table} AS p LEFT JOIN {registry} AS r ON r.{id}::text = p.{key}::text "
-            "WHERE p.{column} = ANY({asked}::{type}[]) GROUP BY 1"
+            "WHERE p.{column} = ANY($1::{type}[]) GROUP BY 1"
         ).format(
             column=column,
             key=key,
@@ -120,11 +120,10 @@ class Lookups:
             registry=table_sql(self._key.registry),
             id=id_,
             table=self._scope.parent(source.table),
-            asked=sql.Literal(asked),
             type=raw(source.column_type),
         )
         with self._connect() as connection:
-            for text, low, high, shared in connection.execute(query):
+            for text, low, high, shared in ask(connection, query, asked):
                 found[text] = self._row_answer(low, high, bool(shared))
         return found
 
@@ -135,16 +134,15 @@ class Lookups:
             return {}
         query = sql.SQL(
             "SELECT p.{column}::text, array_agg(DISTINCT p.{key}::text) FROM {table} AS p "
-            "WHERE p.{column} = ANY({asked}::{type}[]) AND p.{key} IS NOT NULL GROUP BY 1"
+            "WHERE p.{column} = ANY($1::{type}[]) AND p.{key} IS NOT NULL GROUP BY 1"
         ).format(
             column=sql.Identifier(source.column),
             key=sql.Identifier(self._key.name),
             table=self._scope.parent(source.table),
-            asked=sql.Literal(texts),
             type=raw(source.column_type),
         )
         with self._connect() as connection:
-            return {text: frozenset(found) for text, found in connection.execute(query)}
+            return {text: frozenset(found) for text, found in ask(connection, query, texts)}
 
     def _row_answer(self, low: str | None, high: str | None, shared: bool) -> Answer:
         if low is None:

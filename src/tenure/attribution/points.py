@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
+from tenure.attribution.ask import ask
 from tenure.attribution.items import Item, Lookups, as_text, decide_items, is_uuid
 from tenure.attribution.resolve import Answer, Decision, Says
 from tenure.attribution.rows import raw, table_sql
@@ -167,11 +168,11 @@ class RowsExist:
         if not asked:
             return set()
         column = sql.Identifier(source.column)
-        query = sql.SQL("SELECT DISTINCT {column}::text FROM {table} WHERE {column} = ANY({asked}::{type}[])").format(
-            column=column, table=table_sql(source.table), asked=sql.Literal(asked), type=raw(source.column_type)
+        query = sql.SQL("SELECT DISTINCT {column}::text FROM {table} WHERE {column} = ANY($1::{type}[])").format(
+            column=column, table=table_sql(source.table), type=raw(source.column_type)
         )
         with self._connect() as connection:
-            return {text for (text,) in connection.execute(query)}
+            return {text for (text,) in ask(connection, query, asked)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from psycopg import sql
 
+from tenure.attribution.ask import ask
 from tenure.attribution.graph import NodeSpec, RelationshipSpec
 from tenure.attribution.graph_bins import decided_nodes, decided_relationships
 from tenure.attribution.graph_memory import Memory
@@ -137,11 +138,12 @@ def _explained(view: View, store: str, name: str, rows: Iterable[list[Any]]) -> 
         silent = {dumps(_named(row)): row for row in page if not row[-1]}
         if silent and view.ledger is not None:
             query = sql.SQL(
-                "SELECT item, reason FROM tenure.quarantine WHERE store = {} AND object = {} "
-                "AND item = ANY({}::jsonb[])"
-            ).format(sql.Literal(store), sql.Literal(name), sql.Literal(list(silent)))
-            for item, reason in view.query(query):
-                silent[dumps(item)][-1] = reason
+                "SELECT item, reason FROM tenure.quarantine WHERE store = $1::text AND object = $2::text "
+                "AND item = ANY($3::jsonb[])"
+            )
+            with view.connect() as connection:
+                for item, reason in ask(connection, query, store, name, list(silent)):
+                    silent[dumps(item)][-1] = reason
         yield from page
 
 

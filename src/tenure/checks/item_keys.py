@@ -11,6 +11,7 @@ from typing import Any
 
 from psycopg import sql
 
+from tenure.attribution.ask import ask
 from tenure.attribution.graph import NodeSpec, RelationshipSpec
 from tenure.attribution.graph_bins import node_item, relationship_item
 from tenure.attribution.graph_decide import CHUNK, Attributor
@@ -244,10 +245,12 @@ def _given(view: View, listed_as: tuple[str, str], names: Sequence[object]) -> d
     if view.ledger is None:
         return {}
     query = sql.SQL(
-        "SELECT item, released_to FROM tenure.quarantine WHERE store = {} AND object = {} "
-        "AND item = ANY({}::jsonb[]) AND released_to IS NOT NULL"
-    ).format(*map(sql.Literal, listed_as), sql.Literal([dumps(name) for name in names]))
-    return {dumps(item): tenant for item, tenant in view.query(query)}
+        "SELECT item, released_to FROM tenure.quarantine WHERE store = $1::text AND object = $2::text "
+        "AND item = ANY($3::jsonb[]) AND released_to IS NOT NULL"
+    )
+    with view.connect() as connection:
+        found = ask(connection, query, *listed_as, [dumps(name) for name in names])
+        return {dumps(item): tenant for item, tenant in found}
 
 
 def _put_aside(view: View, names: Sequence[object]) -> set[str]:
@@ -255,10 +258,11 @@ def _put_aside(view: View, names: Sequence[object]) -> set[str]:
     if not names:
         return set()
     query = sql.SQL(
-        "SELECT item FROM tenure.quarantine WHERE item = ANY({}::jsonb[]) AND released_to IS NULL "
+        "SELECT item FROM tenure.quarantine WHERE item = ANY($1::jsonb[]) AND released_to IS NULL "
         "AND reason LIKE 'the existing key%'"
-    ).format(sql.Literal([dumps(name) for name in names]))
-    return {dumps(item) for (item,) in view.query(query)}
+    )
+    with view.connect() as connection:
+        return {dumps(item) for (item,) in ask(connection, query, [dumps(name) for name in names])}
 
 
 def _answer(view: View, present: Any, raw: Any) -> Answer:
