@@ -91,7 +91,7 @@ class Neo4jStore:
                 auth=self._auth,
                 notifications_min_severity="OFF",
                 connection_timeout=10,
-                connection_acquisition_timeout=60,
+                connection_acquisition_timeout=20,
                 max_transaction_retry_time=0,
                 user_agent="tenure",
             )
