@@ -93,10 +93,26 @@ class Fake:
         return list(self.says)
 
 
+class Others:
+    """Other sessions at work."""
+
+    limit = "beside"
+
+    def __init__(self) -> None:
+        self.working = 0
+        self.error: Exception | None = None
+
+    def count(self) -> int:
+        if self.error is not None:
+            raise self.error
+        return self.working
+
+
 class World:
     """A throttle whose gauges, clock and looks are the test's."""
 
     def __init__(self, *gauges: Fake, **limits: str) -> None:
+        self.company: Others | None = None
         self.told, self.clock = Told(), Clock()
         self.ctx = Context(
             key=KEY,
@@ -110,6 +126,7 @@ class World:
             self.ctx,
             self.told.reasons.append,
             gauges=lambda ctx, store: cast(list[Gauge], list(gauges)),
+            company=lambda ctx, store: self.company,
             clock=self.clock,
             seconds={"postgres": 3600.0},
         )
@@ -324,6 +341,30 @@ def test_a_share_of_the_time_is_rest_of_each_thread_s_own() -> None:
         assert len(naps) == 3, "another thread owes nothing for this one's batch"
 
 
+def test_a_run_takes_less_of_its_time_while_others_are_at_work() -> None:
+    world = World(beside="25%")
+    world.company = others = Others()
+    with world.watching():
+        assert world.throttle._share() == 1
+        others.working = 1
+        world.look()
+        assert world.throttle._share() == 1, "one session seen once is nobody at work"
+        world.look()
+        assert world.throttle._share() == 0.25
+        assert len(world.told.notes) == 1
+        world.ctx.limits = Limits().with_controls({"beside": "60%", "share": "40%"})
+        assert world.throttle._share() == 0.4, "the least of both"
+        others.working = 0
+        for _ in range(20):
+            world.look()
+        world.ctx.limits = Limits()
+        assert world.throttle._share() == 1
+        others.error = UnreadableError("hidden")
+        world.look()
+        world.look()
+    assert world.told.notes[1:] == ["the signal beside is off: hidden"]
+
+
 def test_the_watch_looks_by_itself() -> None:
     looked = threading.Event()
 
@@ -337,7 +378,10 @@ def test_the_watch_looks_by_itself() -> None:
     gauge = Counting()
     world = World(gauge)
     throttle = Throttle(
-        world.ctx, gauges=lambda ctx, store: cast(list[Gauge], [gauge]), seconds={"postgres": POLL_SECONDS / 10}
+        world.ctx,
+        gauges=lambda ctx, store: cast(list[Gauge], [gauge]),
+        company=lambda ctx, store: None,
+        seconds={"postgres": POLL_SECONDS / 10},
     )
     with throttle.watching(OPERATION):
         assert looked.wait(30)

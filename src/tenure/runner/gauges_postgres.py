@@ -98,6 +98,13 @@ SELECT n.nspname AS schema, c.relname AS name, pg_stat_get_dead_tuples(c.oid)::f
     ON n.nspname = t.schema AND c.relname = t.name"""
 
 
+# Sessions that work at this moment and are not tenure's. A role without pg_read_all_stats sees no states but its own.
+_OTHERS = """
+SELECT count(*) FILTER (WHERE state = 'active') AS working, count(*) FILTER (WHERE state IS NULL) AS hidden
+  FROM pg_stat_activity
+ WHERE coalesce(backend_type, 'client backend') = 'client backend' AND application_name <> 'tenure'"""
+
+
 def postgres_gauges(store: PostgresStore) -> list[Gauge]:
     """Return the gauges of a Postgres database."""
     return [
@@ -287,6 +294,19 @@ class LockWait(_Reading):
             return []
         who = ", ".join(sorted({row["name"] or f"pid {row['pid']}" for row in rows}))
         return [Hold(self.limit, f"{len(rows)} session(s) wait for a lock of ours ({who})", press=True)]
+
+
+class Others(_Reading):
+    """How many sessions of others are at work."""
+
+    limit = "beside"
+
+    def count(self) -> int:
+        """Return how many sessions of others run a statement at this moment. Errors: UnreadableError."""
+        row = self._rows(_OTHERS)[0]
+        if row["hidden"]:
+            raise UnreadableError(f"the role may not see whether other sessions are at work. {GRANT}")
+        return int(row["working"])
 
 
 def size(count: float) -> str:

@@ -38,6 +38,8 @@ RETELL_SECONDS = 5.0
 LONGEST_NAP = 1.0
 # Once over its limit, a signal holds until it is well below: it would flutter otherwise.
 RELEASE = 0.8
+# Others are at work in a store when this many of their sessions are, on the average of the last looks or so.
+COMPANY, COMPANY_LOOKS = 0.15, 8
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,15 @@ class Gauge(Protocol):
         """
 
 
+class Company(Protocol):
+    """Tells how many others are at work in a store at this moment."""
+
+    limit: str
+
+    def count(self) -> int:
+        """Return their number. Errors: UnreadableError when it cannot be known."""
+
+
 def over(value: float, limit: float, held: bool) -> bool:
     """Return whether *value* is over *limit*, or, when it was, not well below yet."""
     return value > (limit * RELEASE if held else limit)
@@ -97,6 +108,15 @@ def gauges_for(ctx: Context, store: str) -> list[Gauge]:
     return []
 
 
+def company_of(ctx: Context, store: str) -> Company | None:
+    """Return what tells of others in a store, where it does."""
+    if store == "postgres":
+        from tenure.runner.gauges_postgres import Others
+
+        return Others(ctx.postgres)
+    return None
+
+
 class Throttle:
     """Holds the batches of one run. Between `watching` and its end a thread reads the gauges of the operation's store.
 
@@ -109,11 +129,15 @@ class Throttle:
         say: Callable[[str], None] = lambda reason: None,
         *,
         gauges: Callable[[Context, str], list[Gauge]] = gauges_for,
+        company: Callable[[Context, str], Company | None] = company_of,
         clock: Callable[[], float] = monotonic,
         seconds: Mapping[str, float] = SAMPLE_SECONDS,
     ) -> None:
         """Watch for *ctx*; *say* keeps the reason of the wait where `tenure status` finds it ("" when it is over)."""
-        self._ctx, self._say, self._make, self._clock, self._seconds = ctx, say, gauges, clock, seconds
+        self._ctx, self._say, self._clock, self._seconds = ctx, say, clock, seconds
+        self._make, self._make_company = gauges, company
+        self._others = 0.0
+        self._said_beside = False
         self._gauges: dict[str, list[Gauge]] = {}
         self._off: set[str] = set()
         self._waited: dict[tuple[str, str], float] = {}
@@ -165,7 +189,7 @@ class Throttle:
 
     def _rest(self) -> bool:
         """Nap for what this thread owes since its last batch; return whether something is still owed."""
-        now, share = self._clock(), self._ctx.limits.thresholds.share
+        now, share = self._clock(), self._share()
         since: float | None = getattr(self._mine, "since", None)
         if since is not None and share < 1:
             self._mine.owed = (now - since) * (1 / share - 1)
@@ -179,6 +203,11 @@ class Throttle:
             return True
         self._mine.since = self._clock()
         return False
+
+    def _share(self) -> float:
+        """Return how much of its time a worker may write at the moment."""
+        thresholds = self._ctx.limits.thresholds
+        return min(thresholds.share, thresholds.beside) if self._others > COMPANY else thresholds.share
 
     def _stop(self, operation: Operation) -> None:
         """Leave no wait behind; what goes wrong here must not hide what the work itself ended with."""
@@ -222,13 +251,29 @@ class Throttle:
                 raise
             except (UnreadableError, StoreError) as error:
                 self._switch_off(gauge, f"{error}", operation)
+        self._count_others(operation)
         found = [hold for hold in found if not self._has_passed(hold, spent, before, operation)]
         for hold in found:
             if hold.press and hold.key not in before:
                 self._ctx.pace.shrink(operation.id)
         self._turn(tuple(found), operation)
 
-    def _switch_off(self, gauge: Gauge, why: str, operation: Operation) -> None:
+    def _count_others(self, operation: Operation) -> None:
+        company = self._make_company(self._ctx, operation.store)
+        if company is None or company.limit in self._off:
+            self._others = 0.0
+            return
+        before = self._others > COMPANY
+        try:
+            self._others += (company.count() - self._others) / COMPANY_LOOKS
+            if not before and self._share() < self._ctx.limits.thresholds.share and not self._said_beside:
+                self._said_beside = True
+                text = f"others are at work: writes {self._share():.0%} of the time (limits.beside)"
+                self._ctx.reporter.note(operation.id, text)
+        except UnreadableError as error:
+            self._switch_off(company, f"{error}", operation)
+
+    def _switch_off(self, gauge: Gauge | Company, why: str, operation: Operation) -> None:
         self._off.add(gauge.limit)
         text = f"the signal {gauge.limit} is off: {why}"
         self._ctx.reporter.note(operation.id, text)
