@@ -77,6 +77,9 @@ def _difference(session: Session, before: State) -> dict[str, float]:
         assert row is not None
         if row[0] != row[1]:
             raise SystemExit(f"{row[0] - row[1]} rows were left without a key")
+    # A session that ends reports what it counted; one that idles may wait with that.
+    session.postgres.close()
+    with session.postgres.connection() as connection:
         return difference(before, state(connection), int(row[0]))
 
 

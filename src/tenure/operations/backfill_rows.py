@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import psycopg
 from psycopg import sql
 
 from tenure.attribution.rows import decision, key_cast, raw, table_sql, untagged
 from tenure.attribution.spec import RowRule
+from tenure.operations.bad_rows import BadRows, forget, is_of_a_row, summary
 from tenure.operations.base import Claim, Operation, RangeSpec, Step
+from tenure.operations.row_ranges import (
+    FEW_ROWS,
+    LEAST_PAGES,
+    MOST_PAGES,
+    PASSES,
+    RANGE_PAGES,
+    START_PAGES,
+    Place,
+    page_ranges,
+    passes_for,
+    tidies,
+)
+from tenure.operations.row_statements import LISTED_ITEM as _LISTED_ITEM
+from tenure.operations.row_statements import column_of, deciding, in_stripe, not_given, on_pages, plain
 from tenure.operations.text import BACKFILL_SETTING, UNDO_SETTING, as_texts
+from tenure.operations.tidying import lighten, tidy
 from tenure.stores.postgres import retrying
 from tenure.values import Hazard, Outcome, Phase, Store, TableName
 
@@ -19,27 +37,20 @@ if TYPE_CHECKING:
 
     from tenure.runner.context import Context
 
-RANGE_PAGES = 500  # 4 MB: the pages of a range stay cached over its passes
-PASSES = 16
-FEW_ROWS = 5_000  # a table this small is done in one pass: sixteen commits would cost more than they save
+__all__ = ["FEW_ROWS", "PASSES", "RANGE_PAGES", "_LISTED_ITEM", "BackfillRows", "Way"]
+
 SWEEP_ROWS = 5_000
 UNDO_ENTRIES = 5_000
-
-# What is listed is a key of the list, which an index bounds: of a long one its digest and its beginning.
-_LISTED_ITEM = (
-    "CASE WHEN octet_length(item::text) <= 2000 THEN item "
-    "ELSE jsonb_build_object('md5', md5(item::text), 'begins', left(item::text, 200)) END"
-)
 
 Way = Literal["plain", "replica", "guarded", "fires"]
 
 
 class BackfillRows(Operation):
-    """Backfills one table in ranges of heap pages, each in passes by line pointer, one transaction a pass.
+    """Backfills one table in ranges of heap pages, each in passes by line pointer, in batches of pages.
 
-    A pass touches one row in sixteen of every page; the next one prunes what the last left dead and reuses its room, so
-    that updates stay on their page and touch no index (research/postgres.md §6: 1.9 to 3.3 times as fast as runs of
-    neighbouring rows, half the WAL). The cursor, the quarantine list and the journal commit with the rows.
+    A pass touches one row in twelve of every page; the next one prunes what the last left dead and reuses its room, so
+    that updates stay on their page and touch no index (docs/planning-a-large-migration.md says what that gives). The
+    cursor, the quarantine list and the journal commit with the rows.
 
     `leaves` are the tables with a heap: the table itself, or its partitions. `way` is how the table's own triggers are
     kept from firing: none are there (plain), `session_replication_role` (replica), a WHEN clause that the triggers got
@@ -49,13 +60,14 @@ class BackfillRows(Operation):
     kind: ClassVar[str] = "backfill_rows"
     phase: ClassVar[Phase] = Phase.BACKFILL
     store: ClassVar[Store] = "postgres"
-    volatile: ClassVar[frozenset[str]] = frozenset({"planned", "rows_per_page"})
+    volatile: ClassVar[frozenset[str]] = frozenset({"planned", "rows_per_page", "fillfactor"})
     ranged: ClassVar[bool] = True
 
     rule: RowRule
     leaves: tuple[TableName, ...]
     key_types: tuple[str, ...] = ()
     rows_per_page: int = 0
+    fillfactor: int = 100
     way: Way = "plain"
     lock: str = "ROW EXCLUSIVE; row locks for one batch"
     hazards: tuple[Hazard, ...] = ()
@@ -65,8 +77,10 @@ class BackfillRows(Operation):
         return f"write {self.rule.key.name} on the rows of {self.rule.table.display}"
 
     def statements(self) -> tuple[str, ...]:
-        """Return the whole backfill as the one statement that a batch runs over a part of the table."""
-        return as_texts([self._update(leaf, None, None) for leaf in self.leaves])
+        """Return the whole backfill as the statements that batches run over parts of the table: the light one for rows
+        whose tenant stands plainly in their source, where the rule has one, then the one that decides all others."""
+        light = [each for leaf in self.leaves if (each := plain(self.rule, leaf)) is not None]
+        return as_texts([*light, *(deciding(self.id, self.rule, leaf) for leaf in self.leaves)])
 
     # What there is to do.
 
@@ -78,72 +92,137 @@ class BackfillRows(Operation):
         """Return slices of heap pages; the last page is fixed now, since later rows come with their key."""
         with ctx.postgres.connection() as connection:
             for leaf in self.leaves:
-                query = sql.SQL(
-                    "SELECT (pg_relation_size({0}::regclass) / current_setting('block_size')::int)::int, "
-                    "(SELECT count(*) FROM (SELECT 1 FROM ONLY {1} LIMIT {2}) AS few)"
-                ).format(sql.Literal(table_sql(leaf).as_string(None)), table_sql(leaf), FEW_ROWS + 1)
+                query = sql.SQL("SELECT count(*) FROM (SELECT 1 FROM ONLY {} LIMIT {}) AS few").format(
+                    table_sql(leaf), FEW_ROWS + 1
+                )
                 row = connection.execute(query).fetchone()
-                pages, rows = (int(row[0]), int(row[1])) if row else (0, 0)
-                passes = 1 if rows <= FEW_ROWS else max(1, min(PASSES, self.rows_per_page or PASSES))
-                for first in range(0, pages, RANGE_PAGES):
-                    yield RangeSpec(
-                        bounds={
-                            "schema": leaf.schema_name,
-                            "table": leaf.name,
-                            "from": first,
-                            "to": min(first + RANGE_PAGES, pages),
-                            "passes": passes,
-                        }
-                    )
+                pages, rows = heap_pages(connection, leaf), int(row[0]) if row else 0
+                passes = passes_for(rows, self.rows_per_page, self.fillfactor)
+                for number, (first, end) in enumerate(page_ranges(pages)):
+                    bounds = {
+                        "schema": leaf.schema_name,
+                        "table": leaf.name,
+                        "from": first,
+                        "to": end,
+                        "passes": passes,
+                    }
+                    yield RangeSpec(bounds={**bounds, "tidy": True} if passes > 1 and tidies(number) else bounds)
 
     # Doing it.
 
     def run_batch(self, ctx: Context, claim: Claim) -> Step:
-        """Run one pass over the range's pages; the cursor is the number of the next pass."""
+        """Run one pass over a part of the range's pages, as many as take `batch_ms`.
+
+        The light statement's passes come first; what they leave, if anything, is decided in as many passes again, or
+        in one where that is a row a page.
+        """
         bounds = claim.bounds
         leaf = TableName(schema_name=bounds["schema"], name=bounds["table"])
-        number = int((claim.cursor or {}).get("pass", 0))
-        passes = int(bounds["passes"])
-        where = sql.SQL("t.ctid >= {} AND t.ctid < {}").format(
-            sql.Literal(f"({bounds['from']},0)"), sql.Literal(f"({bounds['to']},0)")
-        )
-        if passes > 1:
-            where += sql.SQL(" AND (t.ctid::text::point)[1]::int % {} = {}").format(passes, number)
-        if (not_given := self._not_given()) is not None:
-            where += sql.SQL(" AND ") + not_given
-        statement = self._update(leaf, where, None)
-        following = {"pass": number + 1} if number + 1 < passes else None
+        if claim.cursor is None and bounds.get("tidy"):
+            tidy(ctx, self.id, leaf)
+        place = Place.of(bounds, claim.cursor, plainly=plain(self.rule, leaf) is not None)
+        pages = ctx.pace.size(self.id, start=START_PAGES, least=LEAST_PAGES, most=MOST_PAGES)
+        end = min(place.page + pages, int(bounds["to"]))
+        stripe = self._stripe(place, place.passes(bounds))
 
-        def once() -> int:
+        def write(connection: Connection[Any], where: sql.Composable) -> int:
+            return self._run(connection, self._statement(leaf, where, plainly=not place.rest))
+
+        def once(*, carefully: bool) -> tuple[int, dict[str, int] | None]:
             with ctx.postgres.connection() as connection:
-                changed = self._run(connection, statement)
-                ctx.ledger.advance(claim, following, changed=changed, seen=changed, connection=connection)
-                return changed
+                lighten(ctx, connection)
+                if carefully:
+                    bad = BadRows(connection, self.rule, leaf, partial(write, connection))
+                    changed = bad.pages(place.page, end, stripe)
+                else:
+                    changed = write(connection, _and(on_pages(place.page, end), stripe))
+                following = place.after(end, bounds) or self._rest(connection, leaf, place, bounds)
+                cursor = following.cursor() if following is not None else None
+                ctx.ledger.advance(claim, cursor, changed=changed, seen=changed, connection=connection)
+                return changed, cursor
 
-        changed = retrying(once)
-        return Step(cursor=following, changed=changed, seen=changed, committed=True)
+        with ctx.pace.timed(self.id, end - place.page):
+            try:
+                changed, cursor = retrying(partial(once, carefully=False))
+            except psycopg.Error as error:
+                if not is_of_a_row(error):
+                    raise
+                changed, cursor = retrying(partial(once, carefully=True))
+        return Step(cursor=cursor, changed=changed, seen=changed, committed=True)
+
+    def _rest(
+        self, connection: Connection[Any], leaf: TableName, place: Place, bounds: Mapping[str, Any]
+    ) -> Place | None:
+        """Return where the deciding of what the light statement left begins; None when it left nothing, or is over."""
+        if place.rest:
+            return None
+        first, end = int(bounds["from"]), int(bounds["to"])
+        query = sql.SQL("SELECT count(*) FROM ONLY {} AS t WHERE {} AND {}").format(
+            table_sql(leaf), on_pages(first, end), untagged(self.rule.key, column_of(self.rule.key))
+        )
+        row = connection.execute(query).fetchone()
+        left = int(row[0]) if row else 0
+        few = left <= end - first
+        return Place(0, first, 1 if few else int(bounds["passes"])) if left else None
 
     def sweep(self, ctx: Context) -> Outcome:
-        """Key what is untagged wherever it lies now, in batches, until a batch finds nothing to write."""
+        """Key what is untagged wherever it lies now, in batches, until a batch finds nothing to write.
+
+        Rows that refused their key are tried again; those that still do are counted as left, with the reason.
+        """
+        with ctx.postgres.connection() as connection:
+            forget(connection, self.rule)
         changed = 0
         for leaf in self.leaves:
-            statement = self._update(leaf, self._not_given(), SWEEP_ROWS)
-            while True:
-                ctx.signal.check(self.id)
+            try:
+                changed += self._sweep(ctx, leaf)
+            except psycopg.Error as error:
+                if not is_of_a_row(error):
+                    raise
+                changed += self._sweep_carefully(ctx, leaf)
+        return self.check(ctx).model_copy(update={"changed": changed})
 
-                def once(statement: sql.Composed = statement) -> int:
-                    with ctx.postgres.connection() as connection:
-                        return self._run(connection, statement)
+    def _sweep(self, ctx: Context, leaf: TableName) -> int:
+        statement = deciding(self.id, self.rule, leaf, not_given(self.rule), SWEEP_ROWS)
+        changed = 0
+        while True:
+            ctx.signal.check(self.id)
 
-                batch = retrying(once)
-                changed += batch
-                if batch < SWEEP_ROWS:
-                    break
-        return Outcome(changed=changed, left=self._count(ctx))
+            def once() -> int:
+                with ctx.postgres.connection() as connection:
+                    return self._run(connection, statement)
+
+            batch = retrying(once)
+            changed += batch
+            if batch < SWEEP_ROWS:
+                return changed
+
+    def _sweep_carefully(self, ctx: Context, leaf: TableName) -> int:
+        """Key what can be keyed, a range of pages in a transaction, and list the rows that refuse."""
+        with ctx.postgres.connection() as connection:
+            pages = heap_pages(connection, leaf)
+        changed = 0
+        for first, end in page_ranges(pages):
+            ctx.signal.check(self.id)
+
+            def once(first: int = first, end: int = end) -> int:
+                with ctx.postgres.connection() as connection:
+
+                    def write(where: sql.Composable) -> int:
+                        return self._run(connection, deciding(self.id, self.rule, leaf, where))
+
+                    return BadRows(connection, self.rule, leaf, write).pages(first, end, not_given(self.rule))
+
+            changed += retrying(once)
+        return changed
 
     def check(self, ctx: Context) -> Outcome:
-        """Return how many rows still lack what the rule gives them."""
-        return Outcome(left=self._count(ctx))
+        """Return how many rows still lack what the rule gives them, and what is known of those that refused it."""
+        left = self._count(ctx)
+        if not left:
+            return Outcome()
+        with ctx.postgres.connection() as connection:
+            return Outcome(left=left, note=summary(connection, self.rule))
 
     def undo(self, ctx: Context) -> Outcome:
         """Put back what a key column that was there before held, newest entries of the journal first.
@@ -165,7 +244,7 @@ class BackfillRows(Operation):
                 ).fetchone()
                 if row is None or row[0] is None:
                     break
-                changed += self._run(connection, self._put_back(int(row[0])), counted=False)
+                changed += self._run(connection, self._put_back(int(row[0])))
                 connection.execute(
                     "DELETE FROM tenure.journal WHERE operation = %s AND id >= %s", (self.id, int(row[0]))
                 )
@@ -205,86 +284,35 @@ class BackfillRows(Operation):
     # Statements.
 
     def batch(self, leaf: TableName, where: sql.Composable | None = None, limit: int | None = None) -> sql.Composed:
-        """Return the statement that a batch runs on the rows of *leaf* that meet *where*; it gives the rows changed."""
-        return self._update(leaf, where, limit)
+        """Return the statement that decides the rows of *leaf* that meet *where*; it gives the number of rows changed.
 
-    def _update(self, leaf: TableName, where: sql.Composable | None, limit: int | None) -> sql.Composed:
-        """Return the statement that decides rows and writes their key, with quarantine list and journal."""
-        rule, key = self.rule, self.rule.key
-        column = sql.Identifier(key.name)
-        conditions: list[sql.Composable] = [sql.SQL("w.write IS NOT NULL")]
-        if where is not None:
-            conditions.append(where)
-        if not rule.key_exists:
-            conditions.append(untagged(key, sql.SQL("t.{}").format(column)))
-        chosen = decision(
-            rule,
-            sql.SQL("ONLY {}").format(table_sql(leaf)),
-            columns=[
-                sql.SQL("t.ctid AS tid"),
-                sql.SQL("t.xmin AS version"),
-                sql.SQL("{} AS item").format(self._item()),
-                sql.SQL("(t.{})::text AS present").format(column),
-            ],
-            where=sql.SQL(" AND ").join(conditions),
-        )
-        if limit is not None:
-            chosen += sql.SQL("\nLIMIT {}").format(limit)
-        parts: list[sql.Composable] = [
-            sql.SQL("d AS MATERIALIZED (\n{}\n)").format(chosen),
-            # A row that the application changed since it was decided on has another xmin: it is left to the sweep.
-            sql.SQL(
-                "changed AS (UPDATE ONLY {} AS t SET {} = {} FROM d WHERE t.ctid = d.tid AND t.xmin = d.version "
-                "RETURNING d.item, d.present, d.write, d.reason)"
-            ).format(table_sql(leaf), column, key_cast(key, sql.SQL("d.write"))),
-            sql.SQL(
-                "listed AS (INSERT INTO tenure.quarantine (store, object, item, reason) "
-                "SELECT 'postgres', {}, {}, reason FROM changed WHERE write = {} "
-                "ON CONFLICT (store, object, item) DO NOTHING)"
-            ).format(sql.Literal(rule.table.display), raw(_LISTED_ITEM), sql.Literal(key.quarantine)),
-        ]
-        if rule.key_exists:
-            parts.append(
-                sql.SQL(
-                    "kept AS (INSERT INTO tenure.journal (operation, store, object, item, before, after) "
-                    "SELECT {}, 'postgres', {}, item, to_jsonb(present), to_jsonb(write) FROM changed)"
-                ).format(sql.Literal(self.id), sql.Literal(rule.table.display))
-            )
-        return sql.SQL("WITH {}\nSELECT count(*) FROM changed").format(sql.SQL(",\n").join(parts))
+        It does all that a backfill does; the light statement of the runner is only the quicker way to most of it.
+        """
+        return deciding(self.id, self.rule, leaf, where, limit)
 
-    def _not_given(self) -> sql.Composed | None:
-        """Return the condition that nobody released the row to the tenant that it has; None where a key that is there
-        is never decided again."""
-        if not self.rule.key_exists:
-            return None
-        return sql.SQL(
-            "NOT EXISTS (SELECT 1 FROM tenure.quarantine AS given WHERE given.store = 'postgres' AND given.object = {} "
-            "AND given.item = {} AND given.released_to = ({})::text)"
-        ).format(sql.Literal(self.rule.table.display), self._item(), self._column())
+    def _statement(self, leaf: TableName, where: sql.Composable, *, plainly: bool) -> sql.Composed:
+        light = plain(self.rule, leaf, where) if plainly else None
+        return light if light is not None else deciding(self.id, self.rule, leaf, where)
 
-    def _item(self) -> sql.Composable:
-        """Return what names a row: its primary key, or, without one, all of it."""
-        if not self.rule.primary_key:
-            return sql.SQL("to_jsonb(t)")
-        pairs = sql.SQL(", ").join(
-            sql.SQL("{}, t.{}").format(sql.Literal(name), sql.Identifier(name)) for name in self.rule.primary_key
-        )
-        return sql.SQL("jsonb_build_object({})").format(pairs)
+    def _stripe(self, place: Place, passes: int) -> sql.Composable | None:
+        """Return the condition that a row belongs to the pass, where there are several, and may be decided."""
+        if passes == 1:
+            return not_given(self.rule)
+        return _and(in_stripe(passes, place.number), not_given(self.rule))
 
-    def _run(self, connection: Connection[Any], statement: sql.Composed, *, counted: bool = True) -> int:
+    def _run(self, connection: Connection[Any], statement: sql.Composed) -> int:
         """Run a write in the caller's transaction with the table's triggers dealt with; return the rows changed."""
         if self.way == "replica":
             connection.execute("SET LOCAL session_replication_role = replica")
         elif self.way == "guarded":
             connection.execute(sql.SQL("SET LOCAL {} = 'on'").format(raw(BACKFILL_SETTING)))
         cursor = connection.execute(statement)
-        if not counted:
-            return cursor.rowcount
-        row = cursor.fetchone()
+        # A deciding statement gives its count; of a bare UPDATE the server says it.
+        row = cursor.fetchone() if cursor.description is not None else None
         if self.way == "replica":
             # The ledger's own rows in this transaction are written under ordinary rules.
             connection.execute("SET LOCAL session_replication_role = origin")
-        return int(row[0]) if row else 0
+        return int(row[0]) if row is not None else cursor.rowcount
 
     def _count(self, ctx: Context) -> int:
         rule, total = self.rule, 0
@@ -294,18 +322,29 @@ class BackfillRows(Operation):
                 only = sql.SQL("ONLY {}").format(table_sql(leaf))
                 if decides:
                     where: sql.Composable = sql.SQL("w.write IS NOT NULL")
-                    if (not_given := self._not_given()) is not None:
-                        where += sql.SQL(" AND ") + not_given
+                    if (open_ := not_given(rule)) is not None:
+                        where += sql.SQL(" AND ") + open_
                     if not rule.key_exists:
-                        where += sql.SQL(" AND ") + untagged(rule.key, self._column())
+                        where += sql.SQL(" AND ") + untagged(rule.key, column_of(rule.key))
                     query = sql.SQL("SELECT count(*) FROM ({}) AS q").format(decision(rule, only, where=where))
                 else:
                     query = sql.SQL("SELECT count(*) FROM {} AS t WHERE {}").format(
-                        only, untagged(rule.key, self._column())
+                        only, untagged(rule.key, column_of(rule.key))
                     )
                 row = connection.execute(query).fetchone()
                 total += int(row[0]) if row else 0
         return total
 
-    def _column(self) -> sql.Composed:
-        return sql.SQL("t.{}").format(sql.Identifier(self.rule.key.name))
+
+def heap_pages(connection: Connection[Any], leaf: TableName) -> int:
+    """Return how many pages the heap of *leaf* has now."""
+    query = sql.SQL("SELECT pg_relation_size({}::regclass) / current_setting('block_size')::int").format(
+        sql.Literal(table_sql(leaf).as_string(None))
+    )
+    row = connection.execute(query).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _and(first: sql.Composable, second: sql.Composable | None) -> sql.Composable:
+    """Return both conditions, or the one that there is."""
+    return first if second is None else sql.SQL("{} AND {}").format(first, second)

@@ -74,6 +74,7 @@ def backfill(catalog: PostgresCatalog, built: RowRules) -> Iterator[Operation]:
             leaves=tuple(TableName(schema_name=leaf.schema_name, name=leaf.name) for leaf in leaves),
             key_types=tuple(_type(table, name) for name in rule.primary_key),
             rows_per_page=_rows_per_page(leaves),
+            fillfactor=max(leaf.fillfactor for leaf in leaves) if leaves else 100,
             way=way,
             planned=table.estimated_rows,
             hazards=tuple(hazards),
