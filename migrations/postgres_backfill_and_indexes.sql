@@ -5,8 +5,8 @@
 -- It stops before it changes anything when rows have no owner that the playbook accepts.
 --
 -- Rendered by `tenure render`; change the playbook, not this file.
--- playbook e9d6c79d124ec092f1e1e3aa8911b805d77e2b5868c92d75347ac8b944f69375
--- plan     3a70a94de3bc3cf7b9cb0ef107ccb7a3ad73ea2eed92c74020cc07c17ee0efc7
+-- playbook 06f95fb3fb1eb58d7666c51765ef7da343580bf20aed9629648de3bb4afdb57b
+-- plan     5c9b0f97855f7b151983195a1f1869a3006de9e77d556dcae22b4be6657a633a
 
 SET client_encoding = 'UTF8';
 SET standard_conforming_strings = on;
@@ -143,6 +143,41 @@ CREATE TABLE IF NOT EXISTS tenure.event (
     object text NOT NULL DEFAULT '',
     detail text NOT NULL DEFAULT '',
     at     timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+-- What the run under way gives away to workers on other machines; valid while its lease is. `operation` is the one whose
+-- ranges may be taken now, `workers` how many at once, over all of them; `held`: no batch may begin, a store suffers.
+CREATE TABLE IF NOT EXISTS tenure.fanout (
+    singleton     boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+    run           bigint NOT NULL,
+    lease         uuid NOT NULL,
+    version       text NOT NULL,
+    playbook_hash text NOT NULL,
+    operation     text,
+    workers       integer NOT NULL DEFAULT 0,
+    held          boolean NOT NULL DEFAULT false
+);
+
+-- One row a worker process: ranges carry its token, and are anybody's once it has run out.
+CREATE TABLE IF NOT EXISTS tenure.worker (
+    token     uuid PRIMARY KEY,
+    holder    text NOT NULL,
+    process   text NOT NULL,
+    version   text NOT NULL,
+    threads   integer NOT NULL,
+    since     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    heartbeat timestamptz NOT NULL,
+    expires   timestamptz NOT NULL
+);
+CREATE INDEX IF NOT EXISTS range_taken ON tenure.range (token) WHERE state <> 'done';
+
+-- What went wrong with ranges in the hands of workers: the same one too often ends the run.
+CREATE TABLE IF NOT EXISTS tenure.range_failure (
+    operation text NOT NULL,
+    number    integer NOT NULL,
+    holder    text NOT NULL,
+    problem   text NOT NULL,
+    at        timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
 -- load the aliases from tenants.csv into the ledger
@@ -361,8 +396,8 @@ DROP TABLE IF EXISTS "pg_temp"."tenure_rows_7";
 CREATE TEMPORARY TABLE "pg_temp"."tenure_rows_7" AS SELECT q."id", (q.derived)::text AS "project_id", q.bin AS "tenure_bin", q.reason AS "tenure_reason" FROM (
 SELECT t."id", d.bin, w.derived, w.write, d.reason, d.by_application
 FROM "public"."entrevista_fragmentos" AS t
-LEFT JOIN (SELECT "filename", min(("project_id")::text) FILTER (WHERE ("project_id")::text <> '__shared__') AS lo, max(("project_id")::text) FILTER (WHERE ("project_id")::text <> '__shared__') AS hi, bool_or(("project_id")::text = '__shared__') AS global FROM "pg_temp"."tenure_rows_1" GROUP BY "filename") AS p1 ON p1."filename" = t."archivo"
-CROSS JOIN LATERAL (SELECT CASE WHEN p1.lo IS NULL AND p1.global THEN 'shared' WHEN (p1.lo IS NULL OR (p1.lo)::text IN ('default', '')) THEN 'nothing' WHEN p1.lo <> p1.hi THEN 'several' WHEN p1.lo = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, p1.lo AS value) a1
+LEFT JOIN (SELECT q."filename", min((q."project_id")::text) FILTER (WHERE g."id" IS NOT NULL OR (q."project_id")::text = '__quarantine__') AS lo, max((q."project_id")::text) FILTER (WHERE g."id" IS NOT NULL OR (q."project_id")::text = '__quarantine__') AS hi, bool_or((q."project_id")::text = '__shared__') AS global FROM "pg_temp"."tenure_rows_1" AS q LEFT JOIN "public"."proyectos" AS g ON g."id"::text = (q."project_id")::text GROUP BY q."filename") AS p1 ON p1."filename" = t."archivo"
+CROSS JOIN LATERAL (SELECT CASE WHEN p1.lo IS NULL AND p1.global THEN 'shared' WHEN p1.lo IS NULL THEN 'nothing' WHEN p1.lo <> p1.hi THEN 'several' WHEN p1.lo = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, p1.lo AS value) a1
 CROSS JOIN LATERAL (SELECT CASE WHEN a1.says NOT IN ('nothing', 'shared') THEN 1 ELSE NULL END AS place, a1.says = 'quarantined' AS quarantined, a1.says = 'shared' AS shared) k
 CROSS JOIN LATERAL (SELECT CASE WHEN k.place = 1 THEN a1.says ELSE NULL END AS says, CASE WHEN k.place = 1 THEN a1.value ELSE NULL END AS value) c
 CROSS JOIN LATERAL (SELECT CASE WHEN c.says = 'tenant' THEN NULL END AS against) x
@@ -375,8 +410,8 @@ DROP TABLE IF EXISTS "pg_temp"."tenure_rows_8";
 CREATE TEMPORARY TABLE "pg_temp"."tenure_rows_8" AS SELECT (q.derived)::text AS "project_id", q.bin AS "tenure_bin", q.reason AS "tenure_reason" FROM (
 SELECT d.bin, w.derived, w.write, d.reason, d.by_application
 FROM "public"."interview_reports" AS t
-LEFT JOIN (SELECT "filename", min(("project_id")::text) FILTER (WHERE ("project_id")::text <> '__shared__') AS lo, max(("project_id")::text) FILTER (WHERE ("project_id")::text <> '__shared__') AS hi, bool_or(("project_id")::text = '__shared__') AS global FROM "pg_temp"."tenure_rows_1" GROUP BY "filename") AS p1 ON p1."filename" = t."archivo"
-CROSS JOIN LATERAL (SELECT CASE WHEN p1.lo IS NULL AND p1.global THEN 'shared' WHEN (p1.lo IS NULL OR (p1.lo)::text IN ('default', '')) THEN 'nothing' WHEN p1.lo <> p1.hi THEN 'several' WHEN p1.lo = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, p1.lo AS value) a1
+LEFT JOIN (SELECT q."filename", min((q."project_id")::text) FILTER (WHERE g."id" IS NOT NULL OR (q."project_id")::text = '__quarantine__') AS lo, max((q."project_id")::text) FILTER (WHERE g."id" IS NOT NULL OR (q."project_id")::text = '__quarantine__') AS hi, bool_or((q."project_id")::text = '__shared__') AS global FROM "pg_temp"."tenure_rows_1" AS q LEFT JOIN "public"."proyectos" AS g ON g."id"::text = (q."project_id")::text GROUP BY q."filename") AS p1 ON p1."filename" = t."archivo"
+CROSS JOIN LATERAL (SELECT CASE WHEN p1.lo IS NULL AND p1.global THEN 'shared' WHEN p1.lo IS NULL THEN 'nothing' WHEN p1.lo <> p1.hi THEN 'several' WHEN p1.lo = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, p1.lo AS value) a1
 CROSS JOIN LATERAL (SELECT CASE WHEN a1.says NOT IN ('nothing', 'shared') THEN 1 ELSE NULL END AS place, a1.says = 'quarantined' AS quarantined, a1.says = 'shared' AS shared) k
 CROSS JOIN LATERAL (SELECT CASE WHEN k.place = 1 THEN a1.says ELSE NULL END AS says, CASE WHEN k.place = 1 THEN a1.value ELSE NULL END AS value) c
 CROSS JOIN LATERAL (SELECT CASE WHEN c.says = 'tenant' THEN NULL END AS against) x
@@ -390,7 +425,8 @@ CREATE TEMPORARY TABLE "pg_temp"."tenure_rows_9" AS SELECT (q.derived)::text AS 
 SELECT d.bin, w.derived, w.write, d.reason, d.by_application
 FROM "public"."report_jobs" AS t
 LEFT JOIN "pg_temp"."tenure_rows_5" AS p1 ON p1."id" = t."report_id"
-CROSS JOIN LATERAL (SELECT CASE WHEN (p1."project_id")::text = '__shared__' THEN 'shared' WHEN ((p1."project_id")::text IS NULL OR ((p1."project_id")::text)::text IN ('default', '')) THEN 'nothing' WHEN (p1."project_id")::text <> (p1."project_id")::text THEN 'several' WHEN (p1."project_id")::text = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, (p1."project_id")::text AS value) a1
+LEFT JOIN "public"."proyectos" AS g1 ON g1."id"::text = (p1."project_id")::text
+CROSS JOIN LATERAL (SELECT CASE WHEN (p1."project_id")::text = '__shared__' THEN 'shared' WHEN g1."id" IS NULL AND (p1."project_id")::text IS DISTINCT FROM '__quarantine__' THEN 'nothing' WHEN (p1."project_id")::text <> (p1."project_id")::text THEN 'several' WHEN (p1."project_id")::text = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, (p1."project_id")::text AS value) a1
 CROSS JOIN LATERAL (SELECT CASE WHEN a1.says NOT IN ('nothing', 'shared') THEN 1 ELSE NULL END AS place, a1.says = 'quarantined' AS quarantined, a1.says = 'shared' AS shared) k
 CROSS JOIN LATERAL (SELECT CASE WHEN k.place = 1 THEN a1.says ELSE NULL END AS says, CASE WHEN k.place = 1 THEN a1.value ELSE NULL END AS value) c
 CROSS JOIN LATERAL (SELECT CASE WHEN c.says = 'tenant' THEN NULL END AS against) x
@@ -404,7 +440,8 @@ CREATE TEMPORARY TABLE "pg_temp"."tenure_rows_10" AS SELECT q."codigo", q."fragm
 SELECT t."codigo", t."fragmento_id", d.bin, w.derived, w.write, d.reason, d.by_application
 FROM "public"."analisis_codigos_abiertos" AS t
 LEFT JOIN "pg_temp"."tenure_rows_7" AS p1 ON p1."id" = t."fragmento_id"
-CROSS JOIN LATERAL (SELECT CASE WHEN (p1."project_id")::text = '__shared__' THEN 'shared' WHEN ((p1."project_id")::text IS NULL OR ((p1."project_id")::text)::text IN ('default', '')) THEN 'nothing' WHEN (p1."project_id")::text <> (p1."project_id")::text THEN 'several' WHEN (p1."project_id")::text = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, (p1."project_id")::text AS value) a1
+LEFT JOIN "public"."proyectos" AS g1 ON g1."id"::text = (p1."project_id")::text
+CROSS JOIN LATERAL (SELECT CASE WHEN (p1."project_id")::text = '__shared__' THEN 'shared' WHEN g1."id" IS NULL AND (p1."project_id")::text IS DISTINCT FROM '__quarantine__' THEN 'nothing' WHEN (p1."project_id")::text <> (p1."project_id")::text THEN 'several' WHEN (p1."project_id")::text = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, (p1."project_id")::text AS value) a1
 CROSS JOIN LATERAL (SELECT (t."proyecto")::text AS said) v2
 LEFT JOIN "tenure"."alias" AS l2 ON l2.value = v2.said
 LEFT JOIN "public"."proyectos" AS r2 ON r2."id"::text = coalesce(l2.tenant, v2.said)
@@ -426,9 +463,10 @@ LEFT JOIN "tenure"."alias" AS l1 ON l1.value = v1.said
 LEFT JOIN "public"."proyectos" AS r1 ON r1."id"::text = coalesce(l1.tenant, v1.said)
 CROSS JOIN LATERAL (SELECT CASE WHEN (v1.said IS NULL OR (v1.said)::text IN ('default', '')) THEN 'nothing' WHEN r1."id" IS NOT NULL THEN 'tenant' ELSE 'unknown' END AS says, coalesce(r1."id"::text, v1.said) AS value) a1
 LEFT JOIN "pg_temp"."tenure_rows_7" AS p2 ON p2."id" = t."fragmento_id"
-CROSS JOIN LATERAL (SELECT CASE WHEN (p2."project_id")::text = '__shared__' THEN 'shared' WHEN ((p2."project_id")::text IS NULL OR ((p2."project_id")::text)::text IN ('default', '')) THEN 'nothing' WHEN (p2."project_id")::text <> (p2."project_id")::text THEN 'several' WHEN (p2."project_id")::text = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, (p2."project_id")::text AS value) a2
-LEFT JOIN (SELECT "filename", min(("project_id")::text) FILTER (WHERE ("project_id")::text <> '__shared__') AS lo, max(("project_id")::text) FILTER (WHERE ("project_id")::text <> '__shared__') AS hi, bool_or(("project_id")::text = '__shared__') AS global FROM "pg_temp"."tenure_rows_1" GROUP BY "filename") AS p3 ON p3."filename" = t."archivo"
-CROSS JOIN LATERAL (SELECT CASE WHEN p3.lo IS NULL AND p3.global THEN 'shared' WHEN (p3.lo IS NULL OR (p3.lo)::text IN ('default', '')) THEN 'nothing' WHEN p3.lo <> p3.hi THEN 'several' WHEN p3.lo = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, p3.lo AS value) a3
+LEFT JOIN "public"."proyectos" AS g2 ON g2."id"::text = (p2."project_id")::text
+CROSS JOIN LATERAL (SELECT CASE WHEN (p2."project_id")::text = '__shared__' THEN 'shared' WHEN g2."id" IS NULL AND (p2."project_id")::text IS DISTINCT FROM '__quarantine__' THEN 'nothing' WHEN (p2."project_id")::text <> (p2."project_id")::text THEN 'several' WHEN (p2."project_id")::text = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, (p2."project_id")::text AS value) a2
+LEFT JOIN (SELECT q."filename", min((q."project_id")::text) FILTER (WHERE g."id" IS NOT NULL OR (q."project_id")::text = '__quarantine__') AS lo, max((q."project_id")::text) FILTER (WHERE g."id" IS NOT NULL OR (q."project_id")::text = '__quarantine__') AS hi, bool_or((q."project_id")::text = '__shared__') AS global FROM "pg_temp"."tenure_rows_1" AS q LEFT JOIN "public"."proyectos" AS g ON g."id"::text = (q."project_id")::text GROUP BY q."filename") AS p3 ON p3."filename" = t."archivo"
+CROSS JOIN LATERAL (SELECT CASE WHEN p3.lo IS NULL AND p3.global THEN 'shared' WHEN p3.lo IS NULL THEN 'nothing' WHEN p3.lo <> p3.hi THEN 'several' WHEN p3.lo = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, p3.lo AS value) a3
 CROSS JOIN LATERAL (SELECT CASE WHEN a1.says NOT IN ('nothing', 'shared') THEN 1 WHEN a2.says NOT IN ('nothing', 'shared') THEN 2 WHEN a3.says NOT IN ('nothing', 'shared') THEN 3 ELSE NULL END AS place, a1.says = 'quarantined' OR a2.says = 'quarantined' OR a3.says = 'quarantined' AS quarantined, a1.says = 'shared' OR a2.says = 'shared' OR a3.says = 'shared' AS shared) k
 CROSS JOIN LATERAL (SELECT CASE WHEN k.place = 1 THEN a1.says WHEN k.place = 2 THEN a2.says WHEN k.place = 3 THEN a3.says ELSE NULL END AS says, CASE WHEN k.place = 1 THEN a1.value WHEN k.place = 2 THEN a2.value WHEN k.place = 3 THEN a3.value ELSE NULL END AS value) c
 CROSS JOIN LATERAL (SELECT CASE WHEN c.says = 'tenant' THEN CASE WHEN k.place < 2 AND (a2.says = 'several' OR (a2.says = 'tenant' AND a2.value <> c.value)) THEN 'source 2 says ' || CASE WHEN a2.says = 'several' THEN 'several tenants' ELSE a2.value END WHEN k.place < 3 AND (a3.says = 'several' OR (a3.says = 'tenant' AND a3.value <> c.value)) THEN 'source 3 says ' || CASE WHEN a3.says = 'several' THEN 'several tenants' ELSE a3.value END ELSE NULL END END AS against) x
@@ -442,7 +480,8 @@ CREATE TEMPORARY TABLE "pg_temp"."tenure_rows_12" AS SELECT q."id", (q.derived):
 SELECT t."id", d.bin, w.derived, w.write, d.reason, d.by_application
 FROM "public"."analysis_memos" AS t
 LEFT JOIN "pg_temp"."tenure_rows_7" AS p1 ON p1."id" = t."fragmento_id"
-CROSS JOIN LATERAL (SELECT CASE WHEN (p1."project_id")::text = '__shared__' THEN 'shared' WHEN ((p1."project_id")::text IS NULL OR ((p1."project_id")::text)::text IN ('default', '')) THEN 'nothing' WHEN (p1."project_id")::text <> (p1."project_id")::text THEN 'several' WHEN (p1."project_id")::text = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, (p1."project_id")::text AS value) a1
+LEFT JOIN "public"."proyectos" AS g1 ON g1."id"::text = (p1."project_id")::text
+CROSS JOIN LATERAL (SELECT CASE WHEN (p1."project_id")::text = '__shared__' THEN 'shared' WHEN g1."id" IS NULL AND (p1."project_id")::text IS DISTINCT FROM '__quarantine__' THEN 'nothing' WHEN (p1."project_id")::text <> (p1."project_id")::text THEN 'several' WHEN (p1."project_id")::text = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, (p1."project_id")::text AS value) a1
 CROSS JOIN LATERAL (SELECT CASE WHEN a1.says NOT IN ('nothing', 'shared') THEN 1 ELSE NULL END AS place, a1.says = 'quarantined' AS quarantined, a1.says = 'shared' AS shared) k
 CROSS JOIN LATERAL (SELECT CASE WHEN k.place = 1 THEN a1.says ELSE NULL END AS says, CASE WHEN k.place = 1 THEN a1.value ELSE NULL END AS value) c
 CROSS JOIN LATERAL (SELECT CASE WHEN c.says = 'tenant' THEN NULL END AS against) x
@@ -456,7 +495,8 @@ CREATE TEMPORARY TABLE "pg_temp"."tenure_rows_13" AS SELECT (q.derived)::text AS
 SELECT d.bin, w.derived, w.write, d.reason, d.by_application
 FROM "public"."codigo_citas" AS t
 LEFT JOIN "pg_temp"."tenure_rows_10" AS p1 ON p1."fragmento_id" = t."fragmento_id" AND p1."codigo" = t."codigo"
-CROSS JOIN LATERAL (SELECT CASE WHEN (p1."project_id")::text = '__shared__' THEN 'shared' WHEN ((p1."project_id")::text IS NULL OR ((p1."project_id")::text)::text IN ('default', '')) THEN 'nothing' WHEN (p1."project_id")::text <> (p1."project_id")::text THEN 'several' WHEN (p1."project_id")::text = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, (p1."project_id")::text AS value) a1
+LEFT JOIN "public"."proyectos" AS g1 ON g1."id"::text = (p1."project_id")::text
+CROSS JOIN LATERAL (SELECT CASE WHEN (p1."project_id")::text = '__shared__' THEN 'shared' WHEN g1."id" IS NULL AND (p1."project_id")::text IS DISTINCT FROM '__quarantine__' THEN 'nothing' WHEN (p1."project_id")::text <> (p1."project_id")::text THEN 'several' WHEN (p1."project_id")::text = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, (p1."project_id")::text AS value) a1
 CROSS JOIN LATERAL (SELECT CASE WHEN a1.says NOT IN ('nothing', 'shared') THEN 1 ELSE NULL END AS place, a1.says = 'quarantined' AS quarantined, a1.says = 'shared' AS shared) k
 CROSS JOIN LATERAL (SELECT CASE WHEN k.place = 1 THEN a1.says ELSE NULL END AS says, CASE WHEN k.place = 1 THEN a1.value ELSE NULL END AS value) c
 CROSS JOIN LATERAL (SELECT CASE WHEN c.says = 'tenant' THEN NULL END AS against) x
@@ -470,7 +510,8 @@ CREATE TEMPORARY TABLE "pg_temp"."tenure_rows_14" AS SELECT (q.derived)::text AS
 SELECT d.bin, w.derived, w.write, d.reason, d.by_application
 FROM "public"."memo_revisiones" AS t
 LEFT JOIN "pg_temp"."tenure_rows_12" AS p1 ON p1."id" = t."memo_id"
-CROSS JOIN LATERAL (SELECT CASE WHEN (p1."project_id")::text = '__shared__' THEN 'shared' WHEN ((p1."project_id")::text IS NULL OR ((p1."project_id")::text)::text IN ('default', '')) THEN 'nothing' WHEN (p1."project_id")::text <> (p1."project_id")::text THEN 'several' WHEN (p1."project_id")::text = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, (p1."project_id")::text AS value) a1
+LEFT JOIN "public"."proyectos" AS g1 ON g1."id"::text = (p1."project_id")::text
+CROSS JOIN LATERAL (SELECT CASE WHEN (p1."project_id")::text = '__shared__' THEN 'shared' WHEN g1."id" IS NULL AND (p1."project_id")::text IS DISTINCT FROM '__quarantine__' THEN 'nothing' WHEN (p1."project_id")::text <> (p1."project_id")::text THEN 'several' WHEN (p1."project_id")::text = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, (p1."project_id")::text AS value) a1
 CROSS JOIN LATERAL (SELECT CASE WHEN a1.says NOT IN ('nothing', 'shared') THEN 1 ELSE NULL END AS place, a1.says = 'quarantined' AS quarantined, a1.says = 'shared' AS shared) k
 CROSS JOIN LATERAL (SELECT CASE WHEN k.place = 1 THEN a1.says ELSE NULL END AS says, CASE WHEN k.place = 1 THEN a1.value ELSE NULL END AS value) c
 CROSS JOIN LATERAL (SELECT CASE WHEN c.says = 'tenant' THEN NULL END AS against) x
@@ -741,7 +782,10 @@ CREATE SEQUENCE IF NOT EXISTS "tenure"."filled_public_project_members";
 CREATE OR REPLACE FUNCTION "tenure"."fill_public_project_members"() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = "pg_catalog", "public", "pg_temp" AS 'DECLARE
   chosen record;
   waits boolean := false;
+  patient boolean := false;
   follow boolean := TG_NARGS > 0;
+  refers text;
+  holds boolean;
 BEGIN
   IF current_setting(''tenure.undo'', true) = ''on'' THEN RETURN NEW; END IF;
   IF NOT follow THEN PERFORM nextval(''"tenure"."filled_public_project_members"''::regclass); END IF;
@@ -757,8 +801,16 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.says = ''tenant'' THEN NULL END AS agains
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN ''quarantine'' WHEN k.place IS NULL AND k.shared THEN ''shared'' WHEN k.place IS NULL OR c.says = ''unknown'' THEN ''unassigned'' WHEN c.says = ''several'' OR x.against IS NOT NULL THEN ''conflict'' ELSE ''assigned'' END AS bin, CASE WHEN k.quarantined OR c.says IN (''unknown'', ''several'') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN ''its parent is quarantined'' WHEN k.place IS NULL AND k.shared THEN ''its parent is shared'' WHEN k.place IS NULL THEN ''no source has a value'' WHEN c.says = ''unknown'' THEN ''source '' || k.place || '' says '' || c.value || '', which is not a tenant'' WHEN c.says = ''several'' THEN ''source '' || k.place || '' matches several tenants'' WHEN x.against IS NOT NULL THEN ''source '' || k.place || '' says '' || c.value || '', '' || x.against ELSE '''' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE NULL END AS derived, CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE NULL END AS write) w INTO chosen;
-  IF follow THEN
+  IF patient AND follow THEN NEW."project_id" := NULL;
+  ELSIF follow THEN
     IF chosen.bin <> ''unassigned'' THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id"); END IF;
+    IF NEW."project_id" IS DISTINCT FROM OLD."project_id" THEN
+      FOR refers IN SELECT format(''SELECT %s OR EXISTS (SELECT 1 FROM %s AS p WHERE %s) OR (%L AND %s)'', string_agg(format(''($1).%I IS NULL'', a.attname), '' OR ''), k.confrelid::regclass, string_agg(format(''p.%I = ($1).%I'', f.attname, a.attname), '' AND ''), k.confrelid = k.conrelid, string_agg(CASE WHEN k.confrelid = k.conrelid THEN format(''($1).%I = ($1).%I'', f.attname, a.attname) ELSE ''false'' END, '' AND '')) FROM pg_constraint AS k CROSS JOIN LATERAL unnest(k.conkey, k.confkey) AS c (ours, theirs) JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = c.ours JOIN pg_attribute AS f ON f.attrelid = k.confrelid AND f.attnum = c.theirs WHERE k.conrelid = TG_RELID AND k.contype = ''f'' AND NOT k.condeferred GROUP BY k.oid, k.confrelid, k.conrelid HAVING bool_or(a.attname = ''project_id'')
+      LOOP
+        EXECUTE refers INTO holds USING NEW;
+        IF NOT holds THEN NEW."project_id" := OLD."project_id"; END IF;
+      END LOOP;
+    END IF;
   ELSIF NOT waits THEN NEW."project_id" := (coalesce(chosen.derived, ''__quarantine__''))::text;
   END IF;
   RETURN NEW;
@@ -774,7 +826,10 @@ CREATE SEQUENCE IF NOT EXISTS "tenure"."filled_public_interview_files";
 CREATE OR REPLACE FUNCTION "tenure"."fill_public_interview_files"() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = "pg_catalog", "public", "pg_temp" AS 'DECLARE
   chosen record;
   waits boolean := false;
+  patient boolean := false;
   follow boolean := TG_NARGS > 0;
+  refers text;
+  holds boolean;
 BEGIN
   IF current_setting(''tenure.undo'', true) = ''on'' THEN RETURN NEW; END IF;
   IF NOT follow THEN PERFORM nextval(''"tenure"."filled_public_interview_files"''::regclass); END IF;
@@ -794,8 +849,16 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.says = ''tenant'' THEN CASE WHEN k.place 
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN ''quarantine'' WHEN k.place IS NULL AND k.shared THEN ''shared'' WHEN k.place IS NULL OR c.says = ''unknown'' THEN ''unassigned'' WHEN c.says = ''several'' OR x.against IS NOT NULL THEN ''conflict'' ELSE ''assigned'' END AS bin, CASE WHEN k.quarantined OR c.says IN (''unknown'', ''several'') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN ''its parent is quarantined'' WHEN k.place IS NULL AND k.shared THEN ''its parent is shared'' WHEN k.place IS NULL THEN ''no source has a value'' WHEN c.says = ''unknown'' THEN ''source '' || k.place || '' says '' || c.value || '', which is not a tenant'' WHEN c.says = ''several'' THEN ''source '' || k.place || '' matches several tenants'' WHEN x.against IS NOT NULL THEN ''source '' || k.place || '' says '' || c.value || '', '' || x.against ELSE '''' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE ''__quarantine__'' END AS derived, CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE ''__quarantine__'' END AS write) w INTO chosen;
-  IF follow THEN
+  IF patient AND follow THEN NEW."project_id" := NULL;
+  ELSIF follow THEN
     IF chosen.bin <> ''unassigned'' THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id"); END IF;
+    IF NEW."project_id" IS DISTINCT FROM OLD."project_id" THEN
+      FOR refers IN SELECT format(''SELECT %s OR EXISTS (SELECT 1 FROM %s AS p WHERE %s) OR (%L AND %s)'', string_agg(format(''($1).%I IS NULL'', a.attname), '' OR ''), k.confrelid::regclass, string_agg(format(''p.%I = ($1).%I'', f.attname, a.attname), '' AND ''), k.confrelid = k.conrelid, string_agg(CASE WHEN k.confrelid = k.conrelid THEN format(''($1).%I = ($1).%I'', f.attname, a.attname) ELSE ''false'' END, '' AND '')) FROM pg_constraint AS k CROSS JOIN LATERAL unnest(k.conkey, k.confkey) AS c (ours, theirs) JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = c.ours JOIN pg_attribute AS f ON f.attrelid = k.confrelid AND f.attnum = c.theirs WHERE k.conrelid = TG_RELID AND k.contype = ''f'' AND NOT k.condeferred GROUP BY k.oid, k.confrelid, k.conrelid HAVING bool_or(a.attname = ''project_id'')
+      LOOP
+        EXECUTE refers INTO holds USING NEW;
+        IF NOT holds THEN NEW."project_id" := OLD."project_id"; END IF;
+      END LOOP;
+    END IF;
   ELSIF NOT waits THEN NEW."project_id" := (coalesce(chosen.derived, ''__quarantine__''))::text;
   END IF;
   RETURN NEW;
@@ -811,7 +874,10 @@ CREATE SEQUENCE IF NOT EXISTS "tenure"."filled_public_analisis_axial";
 CREATE OR REPLACE FUNCTION "tenure"."fill_public_analisis_axial"() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = "pg_catalog", "public", "pg_temp" AS 'DECLARE
   chosen record;
   waits boolean := false;
+  patient boolean := false;
   follow boolean := TG_NARGS > 0;
+  refers text;
+  holds boolean;
 BEGIN
   IF current_setting(''tenure.undo'', true) = ''on'' THEN RETURN NEW; END IF;
   IF NOT follow THEN PERFORM nextval(''"tenure"."filled_public_analisis_axial"''::regclass); END IF;
@@ -827,8 +893,16 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.says = ''tenant'' THEN NULL END AS agains
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN ''quarantine'' WHEN k.place IS NULL AND k.shared THEN ''shared'' WHEN k.place IS NULL OR c.says = ''unknown'' THEN ''unassigned'' WHEN c.says = ''several'' OR x.against IS NOT NULL THEN ''conflict'' ELSE ''assigned'' END AS bin, CASE WHEN k.quarantined OR c.says IN (''unknown'', ''several'') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN ''its parent is quarantined'' WHEN k.place IS NULL AND k.shared THEN ''its parent is shared'' WHEN k.place IS NULL THEN ''no source has a value'' WHEN c.says = ''unknown'' THEN ''source '' || k.place || '' says '' || c.value || '', which is not a tenant'' WHEN c.says = ''several'' THEN ''source '' || k.place || '' matches several tenants'' WHEN x.against IS NOT NULL THEN ''source '' || k.place || '' says '' || c.value || '', '' || x.against ELSE '''' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE ''__quarantine__'' END AS derived, CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE ''__quarantine__'' END AS write) w INTO chosen;
-  IF follow THEN
+  IF patient AND follow THEN NEW."project_id" := NULL;
+  ELSIF follow THEN
     IF chosen.bin <> ''unassigned'' THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id"); END IF;
+    IF NEW."project_id" IS DISTINCT FROM OLD."project_id" THEN
+      FOR refers IN SELECT format(''SELECT %s OR EXISTS (SELECT 1 FROM %s AS p WHERE %s) OR (%L AND %s)'', string_agg(format(''($1).%I IS NULL'', a.attname), '' OR ''), k.confrelid::regclass, string_agg(format(''p.%I = ($1).%I'', f.attname, a.attname), '' AND ''), k.confrelid = k.conrelid, string_agg(CASE WHEN k.confrelid = k.conrelid THEN format(''($1).%I = ($1).%I'', f.attname, a.attname) ELSE ''false'' END, '' AND '')) FROM pg_constraint AS k CROSS JOIN LATERAL unnest(k.conkey, k.confkey) AS c (ours, theirs) JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = c.ours JOIN pg_attribute AS f ON f.attrelid = k.confrelid AND f.attnum = c.theirs WHERE k.conrelid = TG_RELID AND k.contype = ''f'' AND NOT k.condeferred GROUP BY k.oid, k.confrelid, k.conrelid HAVING bool_or(a.attname = ''project_id'')
+      LOOP
+        EXECUTE refers INTO holds USING NEW;
+        IF NOT holds THEN NEW."project_id" := OLD."project_id"; END IF;
+      END LOOP;
+    END IF;
   ELSIF NOT waits THEN NEW."project_id" := (coalesce(chosen.derived, ''__quarantine__''))::text;
   END IF;
   RETURN NEW;
@@ -844,7 +918,10 @@ CREATE SEQUENCE IF NOT EXISTS "tenure"."filled_public_analisis_nucleo_notas";
 CREATE OR REPLACE FUNCTION "tenure"."fill_public_analisis_nucleo_notas"() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = "pg_catalog", "public", "pg_temp" AS 'DECLARE
   chosen record;
   waits boolean := false;
+  patient boolean := false;
   follow boolean := TG_NARGS > 0;
+  refers text;
+  holds boolean;
 BEGIN
   IF current_setting(''tenure.undo'', true) = ''on'' THEN RETURN NEW; END IF;
   IF NOT follow THEN PERFORM nextval(''"tenure"."filled_public_analisis_nucleo_notas"''::regclass); END IF;
@@ -860,8 +937,16 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.says = ''tenant'' THEN NULL END AS agains
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN ''quarantine'' WHEN k.place IS NULL AND k.shared THEN ''shared'' WHEN k.place IS NULL OR c.says = ''unknown'' THEN ''unassigned'' WHEN c.says = ''several'' OR x.against IS NOT NULL THEN ''conflict'' ELSE ''assigned'' END AS bin, CASE WHEN k.quarantined OR c.says IN (''unknown'', ''several'') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN ''its parent is quarantined'' WHEN k.place IS NULL AND k.shared THEN ''its parent is shared'' WHEN k.place IS NULL THEN ''no source has a value'' WHEN c.says = ''unknown'' THEN ''source '' || k.place || '' says '' || c.value || '', which is not a tenant'' WHEN c.says = ''several'' THEN ''source '' || k.place || '' matches several tenants'' WHEN x.against IS NOT NULL THEN ''source '' || k.place || '' says '' || c.value || '', '' || x.against ELSE '''' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE NULL END AS derived, CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE NULL END AS write) w INTO chosen;
-  IF follow THEN
+  IF patient AND follow THEN NEW."project_id" := NULL;
+  ELSIF follow THEN
     IF chosen.bin <> ''unassigned'' THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id"); END IF;
+    IF NEW."project_id" IS DISTINCT FROM OLD."project_id" THEN
+      FOR refers IN SELECT format(''SELECT %s OR EXISTS (SELECT 1 FROM %s AS p WHERE %s) OR (%L AND %s)'', string_agg(format(''($1).%I IS NULL'', a.attname), '' OR ''), k.confrelid::regclass, string_agg(format(''p.%I = ($1).%I'', f.attname, a.attname), '' AND ''), k.confrelid = k.conrelid, string_agg(CASE WHEN k.confrelid = k.conrelid THEN format(''($1).%I = ($1).%I'', f.attname, a.attname) ELSE ''false'' END, '' AND '')) FROM pg_constraint AS k CROSS JOIN LATERAL unnest(k.conkey, k.confkey) AS c (ours, theirs) JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = c.ours JOIN pg_attribute AS f ON f.attrelid = k.confrelid AND f.attnum = c.theirs WHERE k.conrelid = TG_RELID AND k.contype = ''f'' AND NOT k.condeferred GROUP BY k.oid, k.confrelid, k.conrelid HAVING bool_or(a.attname = ''project_id'')
+      LOOP
+        EXECUTE refers INTO holds USING NEW;
+        IF NOT holds THEN NEW."project_id" := OLD."project_id"; END IF;
+      END LOOP;
+    END IF;
   ELSIF NOT waits THEN NEW."project_id" := (coalesce(chosen.derived, ''__quarantine__''))::text;
   END IF;
   RETURN NEW;
@@ -877,7 +962,10 @@ CREATE SEQUENCE IF NOT EXISTS "tenure"."filled_public_discovery_navigation_log";
 CREATE OR REPLACE FUNCTION "tenure"."fill_public_discovery_navigation_log"() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = "pg_catalog", "public", "pg_temp" AS 'DECLARE
   chosen record;
   waits boolean := false;
+  patient boolean := false;
   follow boolean := TG_NARGS > 0;
+  refers text;
+  holds boolean;
 BEGIN
   IF current_setting(''tenure.undo'', true) = ''on'' THEN RETURN NEW; END IF;
   IF NOT follow THEN PERFORM nextval(''"tenure"."filled_public_discovery_navigation_log"''::regclass); END IF;
@@ -893,8 +981,16 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.says = ''tenant'' THEN NULL END AS agains
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN ''quarantine'' WHEN k.place IS NULL AND k.shared THEN ''shared'' WHEN k.place IS NULL OR c.says = ''unknown'' THEN ''unassigned'' WHEN c.says = ''several'' OR x.against IS NOT NULL THEN ''conflict'' ELSE ''assigned'' END AS bin, CASE WHEN k.quarantined OR c.says IN (''unknown'', ''several'') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN ''its parent is quarantined'' WHEN k.place IS NULL AND k.shared THEN ''its parent is shared'' WHEN k.place IS NULL THEN ''no source has a value'' WHEN c.says = ''unknown'' THEN ''source '' || k.place || '' says '' || c.value || '', which is not a tenant'' WHEN c.says = ''several'' THEN ''source '' || k.place || '' matches several tenants'' WHEN x.against IS NOT NULL THEN ''source '' || k.place || '' says '' || c.value || '', '' || x.against ELSE '''' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE ''__quarantine__'' END AS derived, CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE ''__quarantine__'' END AS write) w INTO chosen;
-  IF follow THEN
+  IF patient AND follow THEN NEW."project_id" := NULL;
+  ELSIF follow THEN
     IF chosen.bin <> ''unassigned'' THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id"); END IF;
+    IF NEW."project_id" IS DISTINCT FROM OLD."project_id" THEN
+      FOR refers IN SELECT format(''SELECT %s OR EXISTS (SELECT 1 FROM %s AS p WHERE %s) OR (%L AND %s)'', string_agg(format(''($1).%I IS NULL'', a.attname), '' OR ''), k.confrelid::regclass, string_agg(format(''p.%I = ($1).%I'', f.attname, a.attname), '' AND ''), k.confrelid = k.conrelid, string_agg(CASE WHEN k.confrelid = k.conrelid THEN format(''($1).%I = ($1).%I'', f.attname, a.attname) ELSE ''false'' END, '' AND '')) FROM pg_constraint AS k CROSS JOIN LATERAL unnest(k.conkey, k.confkey) AS c (ours, theirs) JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = c.ours JOIN pg_attribute AS f ON f.attrelid = k.confrelid AND f.attnum = c.theirs WHERE k.conrelid = TG_RELID AND k.contype = ''f'' AND NOT k.condeferred GROUP BY k.oid, k.confrelid, k.conrelid HAVING bool_or(a.attname = ''project_id'')
+      LOOP
+        EXECUTE refers INTO holds USING NEW;
+        IF NOT holds THEN NEW."project_id" := OLD."project_id"; END IF;
+      END LOOP;
+    END IF;
   ELSIF NOT waits THEN NEW."project_id" := (coalesce(chosen.derived, ''__quarantine__''))::text;
   END IF;
   RETURN NEW;
@@ -910,7 +1006,10 @@ CREATE SEQUENCE IF NOT EXISTS "tenure"."filled_public_doctoral_reports";
 CREATE OR REPLACE FUNCTION "tenure"."fill_public_doctoral_reports"() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = "pg_catalog", "public", "pg_temp" AS 'DECLARE
   chosen record;
   waits boolean := false;
+  patient boolean := false;
   follow boolean := TG_NARGS > 0;
+  refers text;
+  holds boolean;
 BEGIN
   IF current_setting(''tenure.undo'', true) = ''on'' THEN RETURN NEW; END IF;
   IF NOT follow THEN PERFORM nextval(''"tenure"."filled_public_doctoral_reports"''::regclass); END IF;
@@ -930,8 +1029,16 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.says = ''tenant'' THEN CASE WHEN k.place 
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN ''quarantine'' WHEN k.place IS NULL AND k.shared THEN ''shared'' WHEN k.place IS NULL OR c.says = ''unknown'' THEN ''unassigned'' WHEN c.says = ''several'' OR x.against IS NOT NULL THEN ''conflict'' ELSE ''assigned'' END AS bin, CASE WHEN k.quarantined OR c.says IN (''unknown'', ''several'') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN ''its parent is quarantined'' WHEN k.place IS NULL AND k.shared THEN ''its parent is shared'' WHEN k.place IS NULL THEN ''no source has a value'' WHEN c.says = ''unknown'' THEN ''source '' || k.place || '' says '' || c.value || '', which is not a tenant'' WHEN c.says = ''several'' THEN ''source '' || k.place || '' matches several tenants'' WHEN x.against IS NOT NULL THEN ''source '' || k.place || '' says '' || c.value || '', '' || x.against ELSE '''' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE ''__quarantine__'' END AS derived, CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE ''__quarantine__'' END AS write) w INTO chosen;
-  IF follow THEN
+  IF patient AND follow THEN NEW."project_id" := NULL;
+  ELSIF follow THEN
     IF chosen.bin <> ''unassigned'' THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id"); END IF;
+    IF NEW."project_id" IS DISTINCT FROM OLD."project_id" THEN
+      FOR refers IN SELECT format(''SELECT %s OR EXISTS (SELECT 1 FROM %s AS p WHERE %s) OR (%L AND %s)'', string_agg(format(''($1).%I IS NULL'', a.attname), '' OR ''), k.confrelid::regclass, string_agg(format(''p.%I = ($1).%I'', f.attname, a.attname), '' AND ''), k.confrelid = k.conrelid, string_agg(CASE WHEN k.confrelid = k.conrelid THEN format(''($1).%I = ($1).%I'', f.attname, a.attname) ELSE ''false'' END, '' AND '')) FROM pg_constraint AS k CROSS JOIN LATERAL unnest(k.conkey, k.confkey) AS c (ours, theirs) JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = c.ours JOIN pg_attribute AS f ON f.attrelid = k.confrelid AND f.attnum = c.theirs WHERE k.conrelid = TG_RELID AND k.contype = ''f'' AND NOT k.condeferred GROUP BY k.oid, k.confrelid, k.conrelid HAVING bool_or(a.attname = ''project_id'')
+      LOOP
+        EXECUTE refers INTO holds USING NEW;
+        IF NOT holds THEN NEW."project_id" := OLD."project_id"; END IF;
+      END LOOP;
+    END IF;
   ELSIF NOT waits THEN NEW."project_id" := (coalesce(chosen.derived, ''__quarantine__''))::text;
   END IF;
   RETURN NEW;
@@ -947,7 +1054,10 @@ CREATE SEQUENCE IF NOT EXISTS "tenure"."filled_public_api_idempotency";
 CREATE OR REPLACE FUNCTION "tenure"."fill_public_api_idempotency"() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = "pg_catalog", "public", "pg_temp" AS 'DECLARE
   chosen record;
   waits boolean := false;
+  patient boolean := false;
   follow boolean := TG_NARGS > 0;
+  refers text;
+  holds boolean;
 BEGIN
   IF current_setting(''tenure.undo'', true) = ''on'' THEN RETURN NEW; END IF;
   IF NOT follow THEN PERFORM nextval(''"tenure"."filled_public_api_idempotency"''::regclass); END IF;
@@ -963,8 +1073,16 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.says = ''tenant'' THEN NULL END AS agains
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN ''quarantine'' WHEN k.place IS NULL AND k.shared THEN ''shared'' WHEN k.place IS NULL OR c.says = ''unknown'' THEN ''unassigned'' WHEN c.says = ''several'' OR x.against IS NOT NULL THEN ''conflict'' ELSE ''assigned'' END AS bin, CASE WHEN k.quarantined OR c.says IN (''unknown'', ''several'') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN ''its parent is quarantined'' WHEN k.place IS NULL AND k.shared THEN ''its parent is shared'' WHEN k.place IS NULL THEN ''no source has a value'' WHEN c.says = ''unknown'' THEN ''source '' || k.place || '' says '' || c.value || '', which is not a tenant'' WHEN c.says = ''several'' THEN ''source '' || k.place || '' matches several tenants'' WHEN x.against IS NOT NULL THEN ''source '' || k.place || '' says '' || c.value || '', '' || x.against ELSE '''' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE NULL END AS derived, CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE NULL END AS write) w INTO chosen;
-  IF follow THEN
+  IF patient AND follow THEN NEW."project_id" := NULL;
+  ELSIF follow THEN
     IF chosen.bin <> ''unassigned'' THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id"); END IF;
+    IF NEW."project_id" IS DISTINCT FROM OLD."project_id" THEN
+      FOR refers IN SELECT format(''SELECT %s OR EXISTS (SELECT 1 FROM %s AS p WHERE %s) OR (%L AND %s)'', string_agg(format(''($1).%I IS NULL'', a.attname), '' OR ''), k.confrelid::regclass, string_agg(format(''p.%I = ($1).%I'', f.attname, a.attname), '' AND ''), k.confrelid = k.conrelid, string_agg(CASE WHEN k.confrelid = k.conrelid THEN format(''($1).%I = ($1).%I'', f.attname, a.attname) ELSE ''false'' END, '' AND '')) FROM pg_constraint AS k CROSS JOIN LATERAL unnest(k.conkey, k.confkey) AS c (ours, theirs) JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = c.ours JOIN pg_attribute AS f ON f.attrelid = k.confrelid AND f.attnum = c.theirs WHERE k.conrelid = TG_RELID AND k.contype = ''f'' AND NOT k.condeferred GROUP BY k.oid, k.confrelid, k.conrelid HAVING bool_or(a.attname = ''project_id'')
+      LOOP
+        EXECUTE refers INTO holds USING NEW;
+        IF NOT holds THEN NEW."project_id" := OLD."project_id"; END IF;
+      END LOOP;
+    END IF;
   ELSIF NOT waits THEN NEW."project_id" := (coalesce(chosen.derived, ''__quarantine__''))::text;
   END IF;
   RETURN NEW;
@@ -980,28 +1098,38 @@ CREATE SEQUENCE IF NOT EXISTS "tenure"."filled_public_entrevista_fragmentos";
 CREATE OR REPLACE FUNCTION "tenure"."fill_public_entrevista_fragmentos"() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = "pg_catalog", "public", "pg_temp" AS 'DECLARE
   chosen record;
   waits boolean := false;
+  patient boolean := false;
   follow boolean := TG_NARGS > 0;
+  refers text;
+  holds boolean;
 BEGIN
   IF current_setting(''tenure.undo'', true) = ''on'' THEN RETURN NEW; END IF;
   IF NOT follow THEN PERFORM nextval(''"tenure"."filled_public_entrevista_fragmentos"''::regclass); END IF;
   IF EXISTS (SELECT 1 FROM "public"."interview_files" AS p WHERE p."filename" = NEW."archivo" AND (p."project_id" IS NULL OR (p."project_id")::text IN (''default'', ''''))) THEN
-    waits := NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = TG_RELID AND attname = ''project_id'' AND attnotnull)
+    patient := NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = TG_RELID AND attname = ''project_id'' AND attnotnull)
       AND NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conrelid = TG_RELID AND conname = ''tenure_not_null_entrevista_fragmentos'');
-    IF waits AND follow THEN NEW."project_id" := NULL; RETURN NEW; END IF;
-    waits := waits OR NEW."project_id" IS NOT NULL;
+    waits := patient OR NEW."project_id" IS NOT NULL;
   END IF;
   SELECT d.bin, w.derived, w.write, d.reason, d.by_application
 FROM (SELECT (NEW).*) AS t
-LEFT JOIN LATERAL (SELECT min(("project_id")::text) FILTER (WHERE ("project_id")::text <> ''__shared__'') AS lo, max(("project_id")::text) FILTER (WHERE ("project_id")::text <> ''__shared__'') AS hi, bool_or(("project_id")::text = ''__shared__'') AS global FROM "public"."interview_files" AS q WHERE q."filename" = t."archivo") AS p1 ON true
-CROSS JOIN LATERAL (SELECT CASE WHEN p1.lo IS NULL AND p1.global THEN ''shared'' WHEN (p1.lo IS NULL OR (p1.lo)::text IN (''default'', '''')) THEN ''nothing'' WHEN p1.lo <> p1.hi THEN ''several'' WHEN p1.lo = ''__quarantine__'' THEN ''quarantined'' ELSE ''tenant'' END AS says, p1.lo AS value) a1
+LEFT JOIN LATERAL (SELECT min((q."project_id")::text) FILTER (WHERE g."id" IS NOT NULL OR (q."project_id")::text = ''__quarantine__'') AS lo, max((q."project_id")::text) FILTER (WHERE g."id" IS NOT NULL OR (q."project_id")::text = ''__quarantine__'') AS hi, bool_or((q."project_id")::text = ''__shared__'') AS global FROM "public"."interview_files" AS q LEFT JOIN "public"."proyectos" AS g ON g."id"::text = (q."project_id")::text WHERE q."filename" = t."archivo") AS p1 ON true
+CROSS JOIN LATERAL (SELECT CASE WHEN p1.lo IS NULL AND p1.global THEN ''shared'' WHEN p1.lo IS NULL THEN ''nothing'' WHEN p1.lo <> p1.hi THEN ''several'' WHEN p1.lo = ''__quarantine__'' THEN ''quarantined'' ELSE ''tenant'' END AS says, p1.lo AS value) a1
 CROSS JOIN LATERAL (SELECT CASE WHEN a1.says NOT IN (''nothing'', ''shared'') THEN 1 ELSE NULL END AS place, a1.says = ''quarantined'' AS quarantined, a1.says = ''shared'' AS shared) k
 CROSS JOIN LATERAL (SELECT CASE WHEN k.place = 1 THEN a1.says ELSE NULL END AS says, CASE WHEN k.place = 1 THEN a1.value ELSE NULL END AS value) c
 CROSS JOIN LATERAL (SELECT CASE WHEN c.says = ''tenant'' THEN NULL END AS against) x
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN ''quarantine'' WHEN k.place IS NULL AND k.shared THEN ''shared'' WHEN k.place IS NULL OR c.says = ''unknown'' THEN ''unassigned'' WHEN c.says = ''several'' OR x.against IS NOT NULL THEN ''conflict'' ELSE ''assigned'' END AS bin, CASE WHEN k.quarantined OR c.says IN (''unknown'', ''several'') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN ''its parent is quarantined'' WHEN k.place IS NULL AND k.shared THEN ''its parent is shared'' WHEN k.place IS NULL THEN ''no source has a value'' WHEN c.says = ''unknown'' THEN ''source '' || k.place || '' says '' || c.value || '', which is not a tenant'' WHEN c.says = ''several'' THEN ''source '' || k.place || '' matches several tenants'' WHEN x.against IS NOT NULL THEN ''source '' || k.place || '' says '' || c.value || '', '' || x.against ELSE '''' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN ''__quarantine__'' ELSE ''__quarantine__'' END AS derived, CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN ''__quarantine__'' ELSE ''__quarantine__'' END AS write) w INTO chosen;
-  IF follow THEN
+  IF patient AND follow THEN NEW."project_id" := NULL;
+  ELSIF follow THEN
     IF chosen.bin <> ''unassigned'' THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id"); END IF;
+    IF NEW."project_id" IS DISTINCT FROM OLD."project_id" THEN
+      FOR refers IN SELECT format(''SELECT %s OR EXISTS (SELECT 1 FROM %s AS p WHERE %s) OR (%L AND %s)'', string_agg(format(''($1).%I IS NULL'', a.attname), '' OR ''), k.confrelid::regclass, string_agg(format(''p.%I = ($1).%I'', f.attname, a.attname), '' AND ''), k.confrelid = k.conrelid, string_agg(CASE WHEN k.confrelid = k.conrelid THEN format(''($1).%I = ($1).%I'', f.attname, a.attname) ELSE ''false'' END, '' AND '')) FROM pg_constraint AS k CROSS JOIN LATERAL unnest(k.conkey, k.confkey) AS c (ours, theirs) JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = c.ours JOIN pg_attribute AS f ON f.attrelid = k.confrelid AND f.attnum = c.theirs WHERE k.conrelid = TG_RELID AND k.contype = ''f'' AND NOT k.condeferred GROUP BY k.oid, k.confrelid, k.conrelid HAVING bool_or(a.attname = ''project_id'')
+      LOOP
+        EXECUTE refers INTO holds USING NEW;
+        IF NOT holds THEN NEW."project_id" := OLD."project_id"; END IF;
+      END LOOP;
+    END IF;
   ELSIF NOT waits THEN NEW."project_id" := (coalesce(chosen.derived, ''__quarantine__''))::text;
   END IF;
   RETURN NEW;
@@ -1017,28 +1145,38 @@ CREATE SEQUENCE IF NOT EXISTS "tenure"."filled_public_interview_reports";
 CREATE OR REPLACE FUNCTION "tenure"."fill_public_interview_reports"() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = "pg_catalog", "public", "pg_temp" AS 'DECLARE
   chosen record;
   waits boolean := false;
+  patient boolean := false;
   follow boolean := TG_NARGS > 0;
+  refers text;
+  holds boolean;
 BEGIN
   IF current_setting(''tenure.undo'', true) = ''on'' THEN RETURN NEW; END IF;
   IF NOT follow THEN PERFORM nextval(''"tenure"."filled_public_interview_reports"''::regclass); END IF;
   IF EXISTS (SELECT 1 FROM "public"."interview_files" AS p WHERE p."filename" = NEW."archivo" AND (p."project_id" IS NULL OR (p."project_id")::text IN (''default'', ''''))) THEN
-    waits := NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = TG_RELID AND attname = ''project_id'' AND attnotnull)
+    patient := NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = TG_RELID AND attname = ''project_id'' AND attnotnull)
       AND NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conrelid = TG_RELID AND conname = ''tenure_not_null_interview_reports'');
-    IF waits AND follow THEN NEW."project_id" := NULL; RETURN NEW; END IF;
-    waits := waits OR NEW."project_id" IS NOT NULL;
+    waits := patient OR NEW."project_id" IS NOT NULL;
   END IF;
   SELECT d.bin, w.derived, w.write, d.reason, d.by_application
 FROM (SELECT (NEW).*) AS t
-LEFT JOIN LATERAL (SELECT min(("project_id")::text) FILTER (WHERE ("project_id")::text <> ''__shared__'') AS lo, max(("project_id")::text) FILTER (WHERE ("project_id")::text <> ''__shared__'') AS hi, bool_or(("project_id")::text = ''__shared__'') AS global FROM "public"."interview_files" AS q WHERE q."filename" = t."archivo") AS p1 ON true
-CROSS JOIN LATERAL (SELECT CASE WHEN p1.lo IS NULL AND p1.global THEN ''shared'' WHEN (p1.lo IS NULL OR (p1.lo)::text IN (''default'', '''')) THEN ''nothing'' WHEN p1.lo <> p1.hi THEN ''several'' WHEN p1.lo = ''__quarantine__'' THEN ''quarantined'' ELSE ''tenant'' END AS says, p1.lo AS value) a1
+LEFT JOIN LATERAL (SELECT min((q."project_id")::text) FILTER (WHERE g."id" IS NOT NULL OR (q."project_id")::text = ''__quarantine__'') AS lo, max((q."project_id")::text) FILTER (WHERE g."id" IS NOT NULL OR (q."project_id")::text = ''__quarantine__'') AS hi, bool_or((q."project_id")::text = ''__shared__'') AS global FROM "public"."interview_files" AS q LEFT JOIN "public"."proyectos" AS g ON g."id"::text = (q."project_id")::text WHERE q."filename" = t."archivo") AS p1 ON true
+CROSS JOIN LATERAL (SELECT CASE WHEN p1.lo IS NULL AND p1.global THEN ''shared'' WHEN p1.lo IS NULL THEN ''nothing'' WHEN p1.lo <> p1.hi THEN ''several'' WHEN p1.lo = ''__quarantine__'' THEN ''quarantined'' ELSE ''tenant'' END AS says, p1.lo AS value) a1
 CROSS JOIN LATERAL (SELECT CASE WHEN a1.says NOT IN (''nothing'', ''shared'') THEN 1 ELSE NULL END AS place, a1.says = ''quarantined'' AS quarantined, a1.says = ''shared'' AS shared) k
 CROSS JOIN LATERAL (SELECT CASE WHEN k.place = 1 THEN a1.says ELSE NULL END AS says, CASE WHEN k.place = 1 THEN a1.value ELSE NULL END AS value) c
 CROSS JOIN LATERAL (SELECT CASE WHEN c.says = ''tenant'' THEN NULL END AS against) x
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN ''quarantine'' WHEN k.place IS NULL AND k.shared THEN ''shared'' WHEN k.place IS NULL OR c.says = ''unknown'' THEN ''unassigned'' WHEN c.says = ''several'' OR x.against IS NOT NULL THEN ''conflict'' ELSE ''assigned'' END AS bin, CASE WHEN k.quarantined OR c.says IN (''unknown'', ''several'') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN ''its parent is quarantined'' WHEN k.place IS NULL AND k.shared THEN ''its parent is shared'' WHEN k.place IS NULL THEN ''no source has a value'' WHEN c.says = ''unknown'' THEN ''source '' || k.place || '' says '' || c.value || '', which is not a tenant'' WHEN c.says = ''several'' THEN ''source '' || k.place || '' matches several tenants'' WHEN x.against IS NOT NULL THEN ''source '' || k.place || '' says '' || c.value || '', '' || x.against ELSE '''' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE NULL END AS derived, CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE NULL END AS write) w INTO chosen;
-  IF follow THEN
+  IF patient AND follow THEN NEW."project_id" := NULL;
+  ELSIF follow THEN
     IF chosen.bin <> ''unassigned'' THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id"); END IF;
+    IF NEW."project_id" IS DISTINCT FROM OLD."project_id" THEN
+      FOR refers IN SELECT format(''SELECT %s OR EXISTS (SELECT 1 FROM %s AS p WHERE %s) OR (%L AND %s)'', string_agg(format(''($1).%I IS NULL'', a.attname), '' OR ''), k.confrelid::regclass, string_agg(format(''p.%I = ($1).%I'', f.attname, a.attname), '' AND ''), k.confrelid = k.conrelid, string_agg(CASE WHEN k.confrelid = k.conrelid THEN format(''($1).%I = ($1).%I'', f.attname, a.attname) ELSE ''false'' END, '' AND '')) FROM pg_constraint AS k CROSS JOIN LATERAL unnest(k.conkey, k.confkey) AS c (ours, theirs) JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = c.ours JOIN pg_attribute AS f ON f.attrelid = k.confrelid AND f.attnum = c.theirs WHERE k.conrelid = TG_RELID AND k.contype = ''f'' AND NOT k.condeferred GROUP BY k.oid, k.confrelid, k.conrelid HAVING bool_or(a.attname = ''project_id'')
+      LOOP
+        EXECUTE refers INTO holds USING NEW;
+        IF NOT holds THEN NEW."project_id" := OLD."project_id"; END IF;
+      END LOOP;
+    END IF;
   ELSIF NOT waits THEN NEW."project_id" := (coalesce(chosen.derived, ''__quarantine__''))::text;
   END IF;
   RETURN NEW;
@@ -1054,28 +1192,39 @@ CREATE SEQUENCE IF NOT EXISTS "tenure"."filled_public_report_jobs";
 CREATE OR REPLACE FUNCTION "tenure"."fill_public_report_jobs"() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = "pg_catalog", "public", "pg_temp" AS 'DECLARE
   chosen record;
   waits boolean := false;
+  patient boolean := false;
   follow boolean := TG_NARGS > 0;
+  refers text;
+  holds boolean;
 BEGIN
   IF current_setting(''tenure.undo'', true) = ''on'' THEN RETURN NEW; END IF;
   IF NOT follow THEN PERFORM nextval(''"tenure"."filled_public_report_jobs"''::regclass); END IF;
   IF EXISTS (SELECT 1 FROM "public"."doctoral_reports" AS p WHERE p."id" = NEW."report_id" AND (p."project_id" IS NULL OR (p."project_id")::text IN (''default'', ''''))) THEN
-    waits := NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = TG_RELID AND attname = ''project_id'' AND attnotnull)
+    patient := NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = TG_RELID AND attname = ''project_id'' AND attnotnull)
       AND NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conrelid = TG_RELID AND conname = ''tenure_not_null_report_jobs'');
-    IF waits AND follow THEN NEW."project_id" := NULL; RETURN NEW; END IF;
-    waits := waits OR NEW."project_id" IS NOT NULL;
+    waits := patient OR NEW."project_id" IS NOT NULL;
   END IF;
   SELECT d.bin, w.derived, w.write, d.reason, d.by_application
 FROM (SELECT (NEW).*) AS t
 LEFT JOIN "public"."doctoral_reports" AS p1 ON p1."id" = t."report_id"
-CROSS JOIN LATERAL (SELECT CASE WHEN (p1."project_id")::text = ''__shared__'' THEN ''shared'' WHEN ((p1."project_id")::text IS NULL OR ((p1."project_id")::text)::text IN (''default'', '''')) THEN ''nothing'' WHEN (p1."project_id")::text <> (p1."project_id")::text THEN ''several'' WHEN (p1."project_id")::text = ''__quarantine__'' THEN ''quarantined'' ELSE ''tenant'' END AS says, (p1."project_id")::text AS value) a1
+LEFT JOIN "public"."proyectos" AS g1 ON g1."id"::text = (p1."project_id")::text
+CROSS JOIN LATERAL (SELECT CASE WHEN (p1."project_id")::text = ''__shared__'' THEN ''shared'' WHEN g1."id" IS NULL AND (p1."project_id")::text IS DISTINCT FROM ''__quarantine__'' THEN ''nothing'' WHEN (p1."project_id")::text <> (p1."project_id")::text THEN ''several'' WHEN (p1."project_id")::text = ''__quarantine__'' THEN ''quarantined'' ELSE ''tenant'' END AS says, (p1."project_id")::text AS value) a1
 CROSS JOIN LATERAL (SELECT CASE WHEN a1.says NOT IN (''nothing'', ''shared'') THEN 1 ELSE NULL END AS place, a1.says = ''quarantined'' AS quarantined, a1.says = ''shared'' AS shared) k
 CROSS JOIN LATERAL (SELECT CASE WHEN k.place = 1 THEN a1.says ELSE NULL END AS says, CASE WHEN k.place = 1 THEN a1.value ELSE NULL END AS value) c
 CROSS JOIN LATERAL (SELECT CASE WHEN c.says = ''tenant'' THEN NULL END AS against) x
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN ''quarantine'' WHEN k.place IS NULL AND k.shared THEN ''shared'' WHEN k.place IS NULL OR c.says = ''unknown'' THEN ''unassigned'' WHEN c.says = ''several'' OR x.against IS NOT NULL THEN ''conflict'' ELSE ''assigned'' END AS bin, CASE WHEN k.quarantined OR c.says IN (''unknown'', ''several'') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN ''its parent is quarantined'' WHEN k.place IS NULL AND k.shared THEN ''its parent is shared'' WHEN k.place IS NULL THEN ''no source has a value'' WHEN c.says = ''unknown'' THEN ''source '' || k.place || '' says '' || c.value || '', which is not a tenant'' WHEN c.says = ''several'' THEN ''source '' || k.place || '' matches several tenants'' WHEN x.against IS NOT NULL THEN ''source '' || k.place || '' says '' || c.value || '', '' || x.against ELSE '''' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE ''__quarantine__'' END AS derived, CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE ''__quarantine__'' END AS write) w INTO chosen;
-  IF follow THEN
+  IF patient AND follow THEN NEW."project_id" := NULL;
+  ELSIF follow THEN
     IF chosen.bin <> ''unassigned'' THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id"); END IF;
+    IF NEW."project_id" IS DISTINCT FROM OLD."project_id" THEN
+      FOR refers IN SELECT format(''SELECT %s OR EXISTS (SELECT 1 FROM %s AS p WHERE %s) OR (%L AND %s)'', string_agg(format(''($1).%I IS NULL'', a.attname), '' OR ''), k.confrelid::regclass, string_agg(format(''p.%I = ($1).%I'', f.attname, a.attname), '' AND ''), k.confrelid = k.conrelid, string_agg(CASE WHEN k.confrelid = k.conrelid THEN format(''($1).%I = ($1).%I'', f.attname, a.attname) ELSE ''false'' END, '' AND '')) FROM pg_constraint AS k CROSS JOIN LATERAL unnest(k.conkey, k.confkey) AS c (ours, theirs) JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = c.ours JOIN pg_attribute AS f ON f.attrelid = k.confrelid AND f.attnum = c.theirs WHERE k.conrelid = TG_RELID AND k.contype = ''f'' AND NOT k.condeferred GROUP BY k.oid, k.confrelid, k.conrelid HAVING bool_or(a.attname = ''project_id'')
+      LOOP
+        EXECUTE refers INTO holds USING NEW;
+        IF NOT holds THEN NEW."project_id" := OLD."project_id"; END IF;
+      END LOOP;
+    END IF;
   ELSIF NOT waits THEN NEW."project_id" := (coalesce(chosen.derived, ''__quarantine__''))::text;
   END IF;
   RETURN NEW;
@@ -1091,20 +1240,23 @@ CREATE SEQUENCE IF NOT EXISTS "tenure"."filled_public_analisis_codigos_abiertos"
 CREATE OR REPLACE FUNCTION "tenure"."fill_public_analisis_codigos_abiertos"() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = "pg_catalog", "public", "pg_temp" AS 'DECLARE
   chosen record;
   waits boolean := false;
+  patient boolean := false;
   follow boolean := TG_NARGS > 0;
+  refers text;
+  holds boolean;
 BEGIN
   IF current_setting(''tenure.undo'', true) = ''on'' THEN RETURN NEW; END IF;
   IF NOT follow THEN PERFORM nextval(''"tenure"."filled_public_analisis_codigos_abiertos"''::regclass); END IF;
   IF EXISTS (SELECT 1 FROM "public"."entrevista_fragmentos" AS p WHERE p."id" = NEW."fragmento_id" AND (p."project_id" IS NULL OR (p."project_id")::text IN (''default'', ''''))) THEN
-    waits := NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = TG_RELID AND attname = ''project_id'' AND attnotnull)
+    patient := NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = TG_RELID AND attname = ''project_id'' AND attnotnull)
       AND NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conrelid = TG_RELID AND conname = ''tenure_not_null_analisis_codigos_abiertos'');
-    IF waits AND follow THEN NEW."project_id" := NULL; RETURN NEW; END IF;
-    waits := waits OR NEW."project_id" IS NOT NULL;
+    waits := patient OR NEW."project_id" IS NOT NULL;
   END IF;
   SELECT d.bin, w.derived, w.write, d.reason, d.by_application
 FROM (SELECT (NEW).*) AS t
 LEFT JOIN "public"."entrevista_fragmentos" AS p1 ON p1."id" = t."fragmento_id"
-CROSS JOIN LATERAL (SELECT CASE WHEN (p1."project_id")::text = ''__shared__'' THEN ''shared'' WHEN ((p1."project_id")::text IS NULL OR ((p1."project_id")::text)::text IN (''default'', '''')) THEN ''nothing'' WHEN (p1."project_id")::text <> (p1."project_id")::text THEN ''several'' WHEN (p1."project_id")::text = ''__quarantine__'' THEN ''quarantined'' ELSE ''tenant'' END AS says, (p1."project_id")::text AS value) a1
+LEFT JOIN "public"."proyectos" AS g1 ON g1."id"::text = (p1."project_id")::text
+CROSS JOIN LATERAL (SELECT CASE WHEN (p1."project_id")::text = ''__shared__'' THEN ''shared'' WHEN g1."id" IS NULL AND (p1."project_id")::text IS DISTINCT FROM ''__quarantine__'' THEN ''nothing'' WHEN (p1."project_id")::text <> (p1."project_id")::text THEN ''several'' WHEN (p1."project_id")::text = ''__quarantine__'' THEN ''quarantined'' ELSE ''tenant'' END AS says, (p1."project_id")::text AS value) a1
 CROSS JOIN LATERAL (SELECT (t."proyecto")::text AS said) v2
 LEFT JOIN "tenure"."alias" AS l2 ON l2.value = v2.said
 LEFT JOIN "public"."proyectos" AS r2 ON r2."id"::text = coalesce(l2.tenant, v2.said)
@@ -1115,8 +1267,16 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.says = ''tenant'' THEN CASE WHEN k.place 
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN ''quarantine'' WHEN k.place IS NULL AND k.shared THEN ''shared'' WHEN k.place IS NULL OR c.says = ''unknown'' THEN ''unassigned'' WHEN c.says = ''several'' OR x.against IS NOT NULL THEN ''conflict'' ELSE ''assigned'' END AS bin, CASE WHEN k.quarantined OR c.says IN (''unknown'', ''several'') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN ''its parent is quarantined'' WHEN k.place IS NULL AND k.shared THEN ''its parent is shared'' WHEN k.place IS NULL THEN ''no source has a value'' WHEN c.says = ''unknown'' THEN ''source '' || k.place || '' says '' || c.value || '', which is not a tenant'' WHEN c.says = ''several'' THEN ''source '' || k.place || '' matches several tenants'' WHEN x.against IS NOT NULL THEN ''source '' || k.place || '' says '' || c.value || '', '' || x.against ELSE '''' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN ''__quarantine__'' ELSE ''__quarantine__'' END AS derived, CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN ''__quarantine__'' ELSE ''__quarantine__'' END AS write) w INTO chosen;
-  IF follow THEN
+  IF patient AND follow THEN NEW."project_id" := NULL;
+  ELSIF follow THEN
     IF chosen.bin <> ''unassigned'' THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id"); END IF;
+    IF NEW."project_id" IS DISTINCT FROM OLD."project_id" THEN
+      FOR refers IN SELECT format(''SELECT %s OR EXISTS (SELECT 1 FROM %s AS p WHERE %s) OR (%L AND %s)'', string_agg(format(''($1).%I IS NULL'', a.attname), '' OR ''), k.confrelid::regclass, string_agg(format(''p.%I = ($1).%I'', f.attname, a.attname), '' AND ''), k.confrelid = k.conrelid, string_agg(CASE WHEN k.confrelid = k.conrelid THEN format(''($1).%I = ($1).%I'', f.attname, a.attname) ELSE ''false'' END, '' AND '')) FROM pg_constraint AS k CROSS JOIN LATERAL unnest(k.conkey, k.confkey) AS c (ours, theirs) JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = c.ours JOIN pg_attribute AS f ON f.attrelid = k.confrelid AND f.attnum = c.theirs WHERE k.conrelid = TG_RELID AND k.contype = ''f'' AND NOT k.condeferred GROUP BY k.oid, k.confrelid, k.conrelid HAVING bool_or(a.attname = ''project_id'')
+      LOOP
+        EXECUTE refers INTO holds USING NEW;
+        IF NOT holds THEN NEW."project_id" := OLD."project_id"; END IF;
+      END LOOP;
+    END IF;
   ELSIF NOT waits THEN NEW."project_id" := (coalesce(chosen.derived, ''__quarantine__''))::text;
   END IF;
   RETURN NEW;
@@ -1132,15 +1292,17 @@ CREATE SEQUENCE IF NOT EXISTS "tenure"."filled_public_codigos_candidatos";
 CREATE OR REPLACE FUNCTION "tenure"."fill_public_codigos_candidatos"() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = "pg_catalog", "public", "pg_temp" AS 'DECLARE
   chosen record;
   waits boolean := false;
+  patient boolean := false;
   follow boolean := TG_NARGS > 0;
+  refers text;
+  holds boolean;
 BEGIN
   IF current_setting(''tenure.undo'', true) = ''on'' THEN RETURN NEW; END IF;
   IF NOT follow THEN PERFORM nextval(''"tenure"."filled_public_codigos_candidatos"''::regclass); END IF;
   IF EXISTS (SELECT 1 FROM "public"."entrevista_fragmentos" AS p WHERE p."id" = NEW."fragmento_id" AND (p."project_id" IS NULL OR (p."project_id")::text IN (''default'', ''''))) OR EXISTS (SELECT 1 FROM "public"."interview_files" AS p WHERE p."filename" = NEW."archivo" AND (p."project_id" IS NULL OR (p."project_id")::text IN (''default'', ''''))) THEN
-    waits := NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = TG_RELID AND attname = ''project_id'' AND attnotnull)
+    patient := NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = TG_RELID AND attname = ''project_id'' AND attnotnull)
       AND NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conrelid = TG_RELID AND conname = ''tenure_not_null_codigos_candidatos'');
-    IF waits AND follow THEN NEW."project_id" := NULL; RETURN NEW; END IF;
-    waits := waits OR NEW."project_id" IS NOT NULL;
+    waits := patient OR NEW."project_id" IS NOT NULL;
   END IF;
   SELECT d.bin, w.derived, w.write, d.reason, d.by_application
 FROM (SELECT (NEW).*) AS t
@@ -1149,17 +1311,26 @@ LEFT JOIN "tenure"."alias" AS l1 ON l1.value = v1.said
 LEFT JOIN "public"."proyectos" AS r1 ON r1."id"::text = coalesce(l1.tenant, v1.said)
 CROSS JOIN LATERAL (SELECT CASE WHEN (v1.said IS NULL OR (v1.said)::text IN (''default'', '''')) THEN ''nothing'' WHEN r1."id" IS NOT NULL THEN ''tenant'' ELSE ''unknown'' END AS says, coalesce(r1."id"::text, v1.said) AS value) a1
 LEFT JOIN "public"."entrevista_fragmentos" AS p2 ON p2."id" = t."fragmento_id"
-CROSS JOIN LATERAL (SELECT CASE WHEN (p2."project_id")::text = ''__shared__'' THEN ''shared'' WHEN ((p2."project_id")::text IS NULL OR ((p2."project_id")::text)::text IN (''default'', '''')) THEN ''nothing'' WHEN (p2."project_id")::text <> (p2."project_id")::text THEN ''several'' WHEN (p2."project_id")::text = ''__quarantine__'' THEN ''quarantined'' ELSE ''tenant'' END AS says, (p2."project_id")::text AS value) a2
-LEFT JOIN LATERAL (SELECT min(("project_id")::text) FILTER (WHERE ("project_id")::text <> ''__shared__'') AS lo, max(("project_id")::text) FILTER (WHERE ("project_id")::text <> ''__shared__'') AS hi, bool_or(("project_id")::text = ''__shared__'') AS global FROM "public"."interview_files" AS q WHERE q."filename" = t."archivo") AS p3 ON true
-CROSS JOIN LATERAL (SELECT CASE WHEN p3.lo IS NULL AND p3.global THEN ''shared'' WHEN (p3.lo IS NULL OR (p3.lo)::text IN (''default'', '''')) THEN ''nothing'' WHEN p3.lo <> p3.hi THEN ''several'' WHEN p3.lo = ''__quarantine__'' THEN ''quarantined'' ELSE ''tenant'' END AS says, p3.lo AS value) a3
+LEFT JOIN "public"."proyectos" AS g2 ON g2."id"::text = (p2."project_id")::text
+CROSS JOIN LATERAL (SELECT CASE WHEN (p2."project_id")::text = ''__shared__'' THEN ''shared'' WHEN g2."id" IS NULL AND (p2."project_id")::text IS DISTINCT FROM ''__quarantine__'' THEN ''nothing'' WHEN (p2."project_id")::text <> (p2."project_id")::text THEN ''several'' WHEN (p2."project_id")::text = ''__quarantine__'' THEN ''quarantined'' ELSE ''tenant'' END AS says, (p2."project_id")::text AS value) a2
+LEFT JOIN LATERAL (SELECT min((q."project_id")::text) FILTER (WHERE g."id" IS NOT NULL OR (q."project_id")::text = ''__quarantine__'') AS lo, max((q."project_id")::text) FILTER (WHERE g."id" IS NOT NULL OR (q."project_id")::text = ''__quarantine__'') AS hi, bool_or((q."project_id")::text = ''__shared__'') AS global FROM "public"."interview_files" AS q LEFT JOIN "public"."proyectos" AS g ON g."id"::text = (q."project_id")::text WHERE q."filename" = t."archivo") AS p3 ON true
+CROSS JOIN LATERAL (SELECT CASE WHEN p3.lo IS NULL AND p3.global THEN ''shared'' WHEN p3.lo IS NULL THEN ''nothing'' WHEN p3.lo <> p3.hi THEN ''several'' WHEN p3.lo = ''__quarantine__'' THEN ''quarantined'' ELSE ''tenant'' END AS says, p3.lo AS value) a3
 CROSS JOIN LATERAL (SELECT CASE WHEN a1.says NOT IN (''nothing'', ''shared'') THEN 1 WHEN a2.says NOT IN (''nothing'', ''shared'') THEN 2 WHEN a3.says NOT IN (''nothing'', ''shared'') THEN 3 ELSE NULL END AS place, a1.says = ''quarantined'' OR a2.says = ''quarantined'' OR a3.says = ''quarantined'' AS quarantined, a1.says = ''shared'' OR a2.says = ''shared'' OR a3.says = ''shared'' AS shared) k
 CROSS JOIN LATERAL (SELECT CASE WHEN k.place = 1 THEN a1.says WHEN k.place = 2 THEN a2.says WHEN k.place = 3 THEN a3.says ELSE NULL END AS says, CASE WHEN k.place = 1 THEN a1.value WHEN k.place = 2 THEN a2.value WHEN k.place = 3 THEN a3.value ELSE NULL END AS value) c
 CROSS JOIN LATERAL (SELECT CASE WHEN c.says = ''tenant'' THEN CASE WHEN k.place < 2 AND (a2.says = ''several'' OR (a2.says = ''tenant'' AND a2.value <> c.value)) THEN ''source 2 says '' || CASE WHEN a2.says = ''several'' THEN ''several tenants'' ELSE a2.value END WHEN k.place < 3 AND (a3.says = ''several'' OR (a3.says = ''tenant'' AND a3.value <> c.value)) THEN ''source 3 says '' || CASE WHEN a3.says = ''several'' THEN ''several tenants'' ELSE a3.value END ELSE NULL END END AS against) x
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN ''quarantine'' WHEN k.place IS NULL AND k.shared THEN ''shared'' WHEN k.place IS NULL OR c.says = ''unknown'' THEN ''unassigned'' WHEN c.says = ''several'' OR x.against IS NOT NULL THEN ''conflict'' ELSE ''assigned'' END AS bin, CASE WHEN k.quarantined OR c.says IN (''unknown'', ''several'') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN ''its parent is quarantined'' WHEN k.place IS NULL AND k.shared THEN ''its parent is shared'' WHEN k.place IS NULL THEN ''no source has a value'' WHEN c.says = ''unknown'' THEN ''source '' || k.place || '' says '' || c.value || '', which is not a tenant'' WHEN c.says = ''several'' THEN ''source '' || k.place || '' matches several tenants'' WHEN x.against IS NOT NULL THEN ''source '' || k.place || '' says '' || c.value || '', '' || x.against ELSE '''' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE ''__quarantine__'' END AS derived, CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE ''__quarantine__'' END AS write) w INTO chosen;
-  IF follow THEN
+  IF patient AND follow THEN NEW."project_id" := NULL;
+  ELSIF follow THEN
     IF chosen.bin <> ''unassigned'' THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id"); END IF;
+    IF NEW."project_id" IS DISTINCT FROM OLD."project_id" THEN
+      FOR refers IN SELECT format(''SELECT %s OR EXISTS (SELECT 1 FROM %s AS p WHERE %s) OR (%L AND %s)'', string_agg(format(''($1).%I IS NULL'', a.attname), '' OR ''), k.confrelid::regclass, string_agg(format(''p.%I = ($1).%I'', f.attname, a.attname), '' AND ''), k.confrelid = k.conrelid, string_agg(CASE WHEN k.confrelid = k.conrelid THEN format(''($1).%I = ($1).%I'', f.attname, a.attname) ELSE ''false'' END, '' AND '')) FROM pg_constraint AS k CROSS JOIN LATERAL unnest(k.conkey, k.confkey) AS c (ours, theirs) JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = c.ours JOIN pg_attribute AS f ON f.attrelid = k.confrelid AND f.attnum = c.theirs WHERE k.conrelid = TG_RELID AND k.contype = ''f'' AND NOT k.condeferred GROUP BY k.oid, k.confrelid, k.conrelid HAVING bool_or(a.attname = ''project_id'')
+      LOOP
+        EXECUTE refers INTO holds USING NEW;
+        IF NOT holds THEN NEW."project_id" := OLD."project_id"; END IF;
+      END LOOP;
+    END IF;
   ELSIF NOT waits THEN NEW."project_id" := (coalesce(chosen.derived, ''__quarantine__''))::text;
   END IF;
   RETURN NEW;
@@ -1175,28 +1346,39 @@ CREATE SEQUENCE IF NOT EXISTS "tenure"."filled_public_analysis_memos";
 CREATE OR REPLACE FUNCTION "tenure"."fill_public_analysis_memos"() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = "pg_catalog", "public", "pg_temp" AS 'DECLARE
   chosen record;
   waits boolean := false;
+  patient boolean := false;
   follow boolean := TG_NARGS > 0;
+  refers text;
+  holds boolean;
 BEGIN
   IF current_setting(''tenure.undo'', true) = ''on'' THEN RETURN NEW; END IF;
   IF NOT follow THEN PERFORM nextval(''"tenure"."filled_public_analysis_memos"''::regclass); END IF;
   IF EXISTS (SELECT 1 FROM "public"."entrevista_fragmentos" AS p WHERE p."id" = NEW."fragmento_id" AND (p."project_id" IS NULL OR (p."project_id")::text IN (''default'', ''''))) THEN
-    waits := NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = TG_RELID AND attname = ''project_id'' AND attnotnull)
+    patient := NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = TG_RELID AND attname = ''project_id'' AND attnotnull)
       AND NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conrelid = TG_RELID AND conname = ''tenure_not_null_analysis_memos'');
-    IF waits AND follow THEN NEW."project_id" := NULL; RETURN NEW; END IF;
-    waits := waits OR NEW."project_id" IS NOT NULL;
+    waits := patient OR NEW."project_id" IS NOT NULL;
   END IF;
   SELECT d.bin, w.derived, w.write, d.reason, d.by_application
 FROM (SELECT (NEW).*) AS t
 LEFT JOIN "public"."entrevista_fragmentos" AS p1 ON p1."id" = t."fragmento_id"
-CROSS JOIN LATERAL (SELECT CASE WHEN (p1."project_id")::text = ''__shared__'' THEN ''shared'' WHEN ((p1."project_id")::text IS NULL OR ((p1."project_id")::text)::text IN (''default'', '''')) THEN ''nothing'' WHEN (p1."project_id")::text <> (p1."project_id")::text THEN ''several'' WHEN (p1."project_id")::text = ''__quarantine__'' THEN ''quarantined'' ELSE ''tenant'' END AS says, (p1."project_id")::text AS value) a1
+LEFT JOIN "public"."proyectos" AS g1 ON g1."id"::text = (p1."project_id")::text
+CROSS JOIN LATERAL (SELECT CASE WHEN (p1."project_id")::text = ''__shared__'' THEN ''shared'' WHEN g1."id" IS NULL AND (p1."project_id")::text IS DISTINCT FROM ''__quarantine__'' THEN ''nothing'' WHEN (p1."project_id")::text <> (p1."project_id")::text THEN ''several'' WHEN (p1."project_id")::text = ''__quarantine__'' THEN ''quarantined'' ELSE ''tenant'' END AS says, (p1."project_id")::text AS value) a1
 CROSS JOIN LATERAL (SELECT CASE WHEN a1.says NOT IN (''nothing'', ''shared'') THEN 1 ELSE NULL END AS place, a1.says = ''quarantined'' AS quarantined, a1.says = ''shared'' AS shared) k
 CROSS JOIN LATERAL (SELECT CASE WHEN k.place = 1 THEN a1.says ELSE NULL END AS says, CASE WHEN k.place = 1 THEN a1.value ELSE NULL END AS value) c
 CROSS JOIN LATERAL (SELECT CASE WHEN c.says = ''tenant'' THEN NULL END AS against) x
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN ''quarantine'' WHEN k.place IS NULL AND k.shared THEN ''shared'' WHEN k.place IS NULL OR c.says = ''unknown'' THEN ''unassigned'' WHEN c.says = ''several'' OR x.against IS NOT NULL THEN ''conflict'' ELSE ''assigned'' END AS bin, CASE WHEN k.quarantined OR c.says IN (''unknown'', ''several'') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN ''its parent is quarantined'' WHEN k.place IS NULL AND k.shared THEN ''its parent is shared'' WHEN k.place IS NULL THEN ''no source has a value'' WHEN c.says = ''unknown'' THEN ''source '' || k.place || '' says '' || c.value || '', which is not a tenant'' WHEN c.says = ''several'' THEN ''source '' || k.place || '' matches several tenants'' WHEN x.against IS NOT NULL THEN ''source '' || k.place || '' says '' || c.value || '', '' || x.against ELSE '''' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE NULL END AS derived, CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE NULL END AS write) w INTO chosen;
-  IF follow THEN
+  IF patient AND follow THEN NEW."project_id" := NULL;
+  ELSIF follow THEN
     IF chosen.bin <> ''unassigned'' THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id"); END IF;
+    IF NEW."project_id" IS DISTINCT FROM OLD."project_id" THEN
+      FOR refers IN SELECT format(''SELECT %s OR EXISTS (SELECT 1 FROM %s AS p WHERE %s) OR (%L AND %s)'', string_agg(format(''($1).%I IS NULL'', a.attname), '' OR ''), k.confrelid::regclass, string_agg(format(''p.%I = ($1).%I'', f.attname, a.attname), '' AND ''), k.confrelid = k.conrelid, string_agg(CASE WHEN k.confrelid = k.conrelid THEN format(''($1).%I = ($1).%I'', f.attname, a.attname) ELSE ''false'' END, '' AND '')) FROM pg_constraint AS k CROSS JOIN LATERAL unnest(k.conkey, k.confkey) AS c (ours, theirs) JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = c.ours JOIN pg_attribute AS f ON f.attrelid = k.confrelid AND f.attnum = c.theirs WHERE k.conrelid = TG_RELID AND k.contype = ''f'' AND NOT k.condeferred GROUP BY k.oid, k.confrelid, k.conrelid HAVING bool_or(a.attname = ''project_id'')
+      LOOP
+        EXECUTE refers INTO holds USING NEW;
+        IF NOT holds THEN NEW."project_id" := OLD."project_id"; END IF;
+      END LOOP;
+    END IF;
   ELSIF NOT waits THEN NEW."project_id" := (coalesce(chosen.derived, ''__quarantine__''))::text;
   END IF;
   RETURN NEW;
@@ -1212,28 +1394,39 @@ CREATE SEQUENCE IF NOT EXISTS "tenure"."filled_public_codigo_citas";
 CREATE OR REPLACE FUNCTION "tenure"."fill_public_codigo_citas"() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = "pg_catalog", "public", "pg_temp" AS 'DECLARE
   chosen record;
   waits boolean := false;
+  patient boolean := false;
   follow boolean := TG_NARGS > 0;
+  refers text;
+  holds boolean;
 BEGIN
   IF current_setting(''tenure.undo'', true) = ''on'' THEN RETURN NEW; END IF;
   IF NOT follow THEN PERFORM nextval(''"tenure"."filled_public_codigo_citas"''::regclass); END IF;
   IF EXISTS (SELECT 1 FROM "public"."analisis_codigos_abiertos" AS p WHERE p."fragmento_id" = NEW."fragmento_id" AND p."codigo" = NEW."codigo" AND (p."project_id" IS NULL OR (p."project_id")::text IN (''default'', ''''))) THEN
-    waits := NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = TG_RELID AND attname = ''project_id'' AND attnotnull)
+    patient := NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = TG_RELID AND attname = ''project_id'' AND attnotnull)
       AND NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conrelid = TG_RELID AND conname = ''tenure_not_null_codigo_citas'');
-    IF waits AND follow THEN NEW."project_id" := NULL; RETURN NEW; END IF;
-    waits := waits OR NEW."project_id" IS NOT NULL;
+    waits := patient OR NEW."project_id" IS NOT NULL;
   END IF;
   SELECT d.bin, w.derived, w.write, d.reason, d.by_application
 FROM (SELECT (NEW).*) AS t
 LEFT JOIN "public"."analisis_codigos_abiertos" AS p1 ON p1."fragmento_id" = t."fragmento_id" AND p1."codigo" = t."codigo"
-CROSS JOIN LATERAL (SELECT CASE WHEN (p1."project_id")::text = ''__shared__'' THEN ''shared'' WHEN ((p1."project_id")::text IS NULL OR ((p1."project_id")::text)::text IN (''default'', '''')) THEN ''nothing'' WHEN (p1."project_id")::text <> (p1."project_id")::text THEN ''several'' WHEN (p1."project_id")::text = ''__quarantine__'' THEN ''quarantined'' ELSE ''tenant'' END AS says, (p1."project_id")::text AS value) a1
+LEFT JOIN "public"."proyectos" AS g1 ON g1."id"::text = (p1."project_id")::text
+CROSS JOIN LATERAL (SELECT CASE WHEN (p1."project_id")::text = ''__shared__'' THEN ''shared'' WHEN g1."id" IS NULL AND (p1."project_id")::text IS DISTINCT FROM ''__quarantine__'' THEN ''nothing'' WHEN (p1."project_id")::text <> (p1."project_id")::text THEN ''several'' WHEN (p1."project_id")::text = ''__quarantine__'' THEN ''quarantined'' ELSE ''tenant'' END AS says, (p1."project_id")::text AS value) a1
 CROSS JOIN LATERAL (SELECT CASE WHEN a1.says NOT IN (''nothing'', ''shared'') THEN 1 ELSE NULL END AS place, a1.says = ''quarantined'' AS quarantined, a1.says = ''shared'' AS shared) k
 CROSS JOIN LATERAL (SELECT CASE WHEN k.place = 1 THEN a1.says ELSE NULL END AS says, CASE WHEN k.place = 1 THEN a1.value ELSE NULL END AS value) c
 CROSS JOIN LATERAL (SELECT CASE WHEN c.says = ''tenant'' THEN NULL END AS against) x
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN ''quarantine'' WHEN k.place IS NULL AND k.shared THEN ''shared'' WHEN k.place IS NULL OR c.says = ''unknown'' THEN ''unassigned'' WHEN c.says = ''several'' OR x.against IS NOT NULL THEN ''conflict'' ELSE ''assigned'' END AS bin, CASE WHEN k.quarantined OR c.says IN (''unknown'', ''several'') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN ''its parent is quarantined'' WHEN k.place IS NULL AND k.shared THEN ''its parent is shared'' WHEN k.place IS NULL THEN ''no source has a value'' WHEN c.says = ''unknown'' THEN ''source '' || k.place || '' says '' || c.value || '', which is not a tenant'' WHEN c.says = ''several'' THEN ''source '' || k.place || '' matches several tenants'' WHEN x.against IS NOT NULL THEN ''source '' || k.place || '' says '' || c.value || '', '' || x.against ELSE '''' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE ''__quarantine__'' END AS derived, CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE ''__quarantine__'' END AS write) w INTO chosen;
-  IF follow THEN
+  IF patient AND follow THEN NEW."project_id" := NULL;
+  ELSIF follow THEN
     IF chosen.bin <> ''unassigned'' THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id"); END IF;
+    IF NEW."project_id" IS DISTINCT FROM OLD."project_id" THEN
+      FOR refers IN SELECT format(''SELECT %s OR EXISTS (SELECT 1 FROM %s AS p WHERE %s) OR (%L AND %s)'', string_agg(format(''($1).%I IS NULL'', a.attname), '' OR ''), k.confrelid::regclass, string_agg(format(''p.%I = ($1).%I'', f.attname, a.attname), '' AND ''), k.confrelid = k.conrelid, string_agg(CASE WHEN k.confrelid = k.conrelid THEN format(''($1).%I = ($1).%I'', f.attname, a.attname) ELSE ''false'' END, '' AND '')) FROM pg_constraint AS k CROSS JOIN LATERAL unnest(k.conkey, k.confkey) AS c (ours, theirs) JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = c.ours JOIN pg_attribute AS f ON f.attrelid = k.confrelid AND f.attnum = c.theirs WHERE k.conrelid = TG_RELID AND k.contype = ''f'' AND NOT k.condeferred GROUP BY k.oid, k.confrelid, k.conrelid HAVING bool_or(a.attname = ''project_id'')
+      LOOP
+        EXECUTE refers INTO holds USING NEW;
+        IF NOT holds THEN NEW."project_id" := OLD."project_id"; END IF;
+      END LOOP;
+    END IF;
   ELSIF NOT waits THEN NEW."project_id" := (coalesce(chosen.derived, ''__quarantine__''))::text;
   END IF;
   RETURN NEW;
@@ -1249,28 +1442,39 @@ CREATE SEQUENCE IF NOT EXISTS "tenure"."filled_public_memo_revisiones";
 CREATE OR REPLACE FUNCTION "tenure"."fill_public_memo_revisiones"() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = "pg_catalog", "public", "pg_temp" AS 'DECLARE
   chosen record;
   waits boolean := false;
+  patient boolean := false;
   follow boolean := TG_NARGS > 0;
+  refers text;
+  holds boolean;
 BEGIN
   IF current_setting(''tenure.undo'', true) = ''on'' THEN RETURN NEW; END IF;
   IF NOT follow THEN PERFORM nextval(''"tenure"."filled_public_memo_revisiones"''::regclass); END IF;
   IF EXISTS (SELECT 1 FROM "public"."analysis_memos" AS p WHERE p."id" = NEW."memo_id" AND (p."project_id" IS NULL OR (p."project_id")::text IN (''default'', ''''))) THEN
-    waits := NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = TG_RELID AND attname = ''project_id'' AND attnotnull)
+    patient := NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = TG_RELID AND attname = ''project_id'' AND attnotnull)
       AND NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conrelid = TG_RELID AND conname = ''tenure_not_null_memo_revisiones'');
-    IF waits AND follow THEN NEW."project_id" := NULL; RETURN NEW; END IF;
-    waits := waits OR NEW."project_id" IS NOT NULL;
+    waits := patient OR NEW."project_id" IS NOT NULL;
   END IF;
   SELECT d.bin, w.derived, w.write, d.reason, d.by_application
 FROM (SELECT (NEW).*) AS t
 LEFT JOIN "public"."analysis_memos" AS p1 ON p1."id" = t."memo_id"
-CROSS JOIN LATERAL (SELECT CASE WHEN (p1."project_id")::text = ''__shared__'' THEN ''shared'' WHEN ((p1."project_id")::text IS NULL OR ((p1."project_id")::text)::text IN (''default'', '''')) THEN ''nothing'' WHEN (p1."project_id")::text <> (p1."project_id")::text THEN ''several'' WHEN (p1."project_id")::text = ''__quarantine__'' THEN ''quarantined'' ELSE ''tenant'' END AS says, (p1."project_id")::text AS value) a1
+LEFT JOIN "public"."proyectos" AS g1 ON g1."id"::text = (p1."project_id")::text
+CROSS JOIN LATERAL (SELECT CASE WHEN (p1."project_id")::text = ''__shared__'' THEN ''shared'' WHEN g1."id" IS NULL AND (p1."project_id")::text IS DISTINCT FROM ''__quarantine__'' THEN ''nothing'' WHEN (p1."project_id")::text <> (p1."project_id")::text THEN ''several'' WHEN (p1."project_id")::text = ''__quarantine__'' THEN ''quarantined'' ELSE ''tenant'' END AS says, (p1."project_id")::text AS value) a1
 CROSS JOIN LATERAL (SELECT CASE WHEN a1.says NOT IN (''nothing'', ''shared'') THEN 1 ELSE NULL END AS place, a1.says = ''quarantined'' AS quarantined, a1.says = ''shared'' AS shared) k
 CROSS JOIN LATERAL (SELECT CASE WHEN k.place = 1 THEN a1.says ELSE NULL END AS says, CASE WHEN k.place = 1 THEN a1.value ELSE NULL END AS value) c
 CROSS JOIN LATERAL (SELECT CASE WHEN c.says = ''tenant'' THEN NULL END AS against) x
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN ''quarantine'' WHEN k.place IS NULL AND k.shared THEN ''shared'' WHEN k.place IS NULL OR c.says = ''unknown'' THEN ''unassigned'' WHEN c.says = ''several'' OR x.against IS NOT NULL THEN ''conflict'' ELSE ''assigned'' END AS bin, CASE WHEN k.quarantined OR c.says IN (''unknown'', ''several'') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN ''its parent is quarantined'' WHEN k.place IS NULL AND k.shared THEN ''its parent is shared'' WHEN k.place IS NULL THEN ''no source has a value'' WHEN c.says = ''unknown'' THEN ''source '' || k.place || '' says '' || c.value || '', which is not a tenant'' WHEN c.says = ''several'' THEN ''source '' || k.place || '' matches several tenants'' WHEN x.against IS NOT NULL THEN ''source '' || k.place || '' says '' || c.value || '', '' || x.against ELSE '''' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE NULL END AS derived, CASE d.bin WHEN ''assigned'' THEN d.value WHEN ''shared'' THEN ''__shared__'' WHEN ''quarantine'' THEN ''__quarantine__'' WHEN ''conflict'' THEN NULL ELSE NULL END AS write) w INTO chosen;
-  IF follow THEN
+  IF patient AND follow THEN NEW."project_id" := NULL;
+  ELSIF follow THEN
     IF chosen.bin <> ''unassigned'' THEN NEW."project_id" := coalesce((chosen.derived)::text, NEW."project_id"); END IF;
+    IF NEW."project_id" IS DISTINCT FROM OLD."project_id" THEN
+      FOR refers IN SELECT format(''SELECT %s OR EXISTS (SELECT 1 FROM %s AS p WHERE %s) OR (%L AND %s)'', string_agg(format(''($1).%I IS NULL'', a.attname), '' OR ''), k.confrelid::regclass, string_agg(format(''p.%I = ($1).%I'', f.attname, a.attname), '' AND ''), k.confrelid = k.conrelid, string_agg(CASE WHEN k.confrelid = k.conrelid THEN format(''($1).%I = ($1).%I'', f.attname, a.attname) ELSE ''false'' END, '' AND '')) FROM pg_constraint AS k CROSS JOIN LATERAL unnest(k.conkey, k.confkey) AS c (ours, theirs) JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = c.ours JOIN pg_attribute AS f ON f.attrelid = k.confrelid AND f.attnum = c.theirs WHERE k.conrelid = TG_RELID AND k.contype = ''f'' AND NOT k.condeferred GROUP BY k.oid, k.confrelid, k.conrelid HAVING bool_or(a.attname = ''project_id'')
+      LOOP
+        EXECUTE refers INTO holds USING NEW;
+        IF NOT holds THEN NEW."project_id" := OLD."project_id"; END IF;
+      END LOOP;
+    END IF;
   ELSIF NOT waits THEN NEW."project_id" := (coalesce(chosen.derived, ''__quarantine__''))::text;
   END IF;
   RETURN NEW;
@@ -1294,12 +1498,13 @@ DECLARE
     tenure_pages bigint := pg_relation_size('"public"."project_members"'::regclass) / current_setting('block_size')::int;
     tenure_few bigint := (SELECT count(*) FROM (SELECT 1 FROM ONLY "public"."project_members" LIMIT 5001) AS few);
     tenure_dense int := (SELECT (reltuples / nullif(relpages, 0))::int FROM pg_class WHERE oid = '"public"."project_members"'::regclass);
-    tenure_passes int := 16;
+    tenure_passes int := 12;
     tenure_page bigint := 0;
     tenure_changed bigint;
     tenure_total bigint := 0;
     -- $1 and $2: from which page to which; $3: the number of passes over them, $4: this pass.
     tenure_batch text := $batch$WITH d AS MATERIALIZED (
+SELECT q.tid, q.version, q.write, CASE WHEN q.write = '__quarantine__' THEN q.item END AS item, CASE WHEN q.write = '__quarantine__' THEN q.present END AS present, CASE WHEN q.write = '__quarantine__' THEN q.reason END AS reason FROM (
 SELECT t.ctid AS tid, t.xmin AS version, jsonb_build_object('id', t."id") AS item, (t."project_id")::text AS present, d.bin, w.derived, w.write, d.reason, d.by_application
 FROM ONLY "public"."project_members" AS t
 CROSS JOIN LATERAL (SELECT (t."proyecto_id")::text AS said) v1
@@ -1312,7 +1517,8 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.says = 'tenant' THEN NULL END AS against)
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN 'quarantine' WHEN k.place IS NULL AND k.shared THEN 'shared' WHEN k.place IS NULL OR c.says = 'unknown' THEN 'unassigned' WHEN c.says = 'several' OR x.against IS NOT NULL THEN 'conflict' ELSE 'assigned' END AS bin, CASE WHEN k.quarantined OR c.says IN ('unknown', 'several') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN 'its parent is quarantined' WHEN k.place IS NULL AND k.shared THEN 'its parent is shared' WHEN k.place IS NULL THEN 'no source has a value' WHEN c.says = 'unknown' THEN 'source ' || k.place || ' says ' || c.value || ', which is not a tenant' WHEN c.says = 'several' THEN 'source ' || k.place || ' matches several tenants' WHEN x.against IS NOT NULL THEN 'source ' || k.place || ' says ' || c.value || ', ' || x.against ELSE '' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN 'assigned' THEN d.value WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN NULL ELSE NULL END AS derived, CASE d.bin WHEN 'assigned' THEN d.value WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN NULL ELSE NULL END AS write) w
-WHERE w.write IS NOT NULL AND t.ctid >= $1 AND t.ctid < $2 AND (t.ctid::text::point)[1]::int % $3 = $4 AND (t."project_id" IS NULL OR (t."project_id")::text IN ('default', ''))
+WHERE t.ctid >= $1 AND t.ctid < $2 AND (t.ctid::text::point)[1]::int % $3 = $4 AND (t."project_id" IS NULL OR (t."project_id")::text IN ('default', ''))
+OFFSET 0) AS q WHERE q.write IS NOT NULL
 ),
 changed AS (UPDATE ONLY "public"."project_members" AS t SET "project_id" = (d.write)::text FROM d WHERE t.ctid = d.tid AND t.xmin = d.version RETURNING d.item, d.present, d.write, d.reason),
 listed AS (INSERT INTO tenure.quarantine (store, object, item, reason) SELECT 'postgres', 'project_members', CASE WHEN octet_length(item::text) <= 2000 THEN item ELSE jsonb_build_object('md5', md5(item::text), 'begins', left(item::text, 200)) END, reason FROM changed WHERE write = '__quarantine__' ON CONFLICT (store, object, item) DO NOTHING)
@@ -1326,11 +1532,11 @@ BEGIN
     WHILE tenure_page < tenure_pages LOOP
         FOR tenure_pass IN 0 .. tenure_passes - 1 LOOP
             EXECUTE tenure_batch INTO tenure_changed USING format('(%s,0)', tenure_page)::tid,
-                format('(%s,0)', tenure_page + 500)::tid, tenure_passes, tenure_pass;
+                format('(%s,0)', tenure_page + 1000)::tid, tenure_passes, tenure_pass;
             tenure_total := tenure_total + tenure_changed;
             COMMIT;
         END LOOP;
-        tenure_page := tenure_page + 500;
+        tenure_page := tenure_page + 1000;
         RAISE NOTICE '%: % of % pages, % rows written', 'project_members', least(tenure_page, tenure_pages), tenure_pages,
             tenure_total;
     END LOOP;
@@ -1354,12 +1560,13 @@ DECLARE
     tenure_pages bigint := pg_relation_size('"public"."interview_files"'::regclass) / current_setting('block_size')::int;
     tenure_few bigint := (SELECT count(*) FROM (SELECT 1 FROM ONLY "public"."interview_files" LIMIT 5001) AS few);
     tenure_dense int := (SELECT (reltuples / nullif(relpages, 0))::int FROM pg_class WHERE oid = '"public"."interview_files"'::regclass);
-    tenure_passes int := 16;
+    tenure_passes int := 12;
     tenure_page bigint := 0;
     tenure_changed bigint;
     tenure_total bigint := 0;
     -- $1 and $2: from which page to which; $3: the number of passes over them, $4: this pass.
     tenure_batch text := $batch$WITH d AS MATERIALIZED (
+SELECT q.tid, q.version, q.write, CASE WHEN q.write = '__quarantine__' THEN q.item END AS item, CASE WHEN q.write = '__quarantine__' THEN q.present END AS present, CASE WHEN q.write = '__quarantine__' THEN q.reason END AS reason FROM (
 SELECT t.ctid AS tid, t.xmin AS version, jsonb_build_object('id', t."id") AS item, (t."project_id")::text AS present, d.bin, w.derived, w.write, d.reason, d.by_application
 FROM ONLY "public"."interview_files" AS t
 CROSS JOIN LATERAL (SELECT (t."proyecto")::text AS said) v1
@@ -1376,7 +1583,8 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.says = 'tenant' THEN CASE WHEN k.place < 
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN 'quarantine' WHEN k.place IS NULL AND k.shared THEN 'shared' WHEN k.place IS NULL OR c.says = 'unknown' THEN 'unassigned' WHEN c.says = 'several' OR x.against IS NOT NULL THEN 'conflict' ELSE 'assigned' END AS bin, CASE WHEN k.quarantined OR c.says IN ('unknown', 'several') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN 'its parent is quarantined' WHEN k.place IS NULL AND k.shared THEN 'its parent is shared' WHEN k.place IS NULL THEN 'no source has a value' WHEN c.says = 'unknown' THEN 'source ' || k.place || ' says ' || c.value || ', which is not a tenant' WHEN c.says = 'several' THEN 'source ' || k.place || ' matches several tenants' WHEN x.against IS NOT NULL THEN 'source ' || k.place || ' says ' || c.value || ', ' || x.against ELSE '' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN 'assigned' THEN d.value WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN NULL ELSE '__quarantine__' END AS derived, CASE d.bin WHEN 'assigned' THEN d.value WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN NULL ELSE '__quarantine__' END AS write) w
-WHERE w.write IS NOT NULL AND t.ctid >= $1 AND t.ctid < $2 AND (t.ctid::text::point)[1]::int % $3 = $4 AND (t."project_id" IS NULL OR (t."project_id")::text IN ('default', ''))
+WHERE t.ctid >= $1 AND t.ctid < $2 AND (t.ctid::text::point)[1]::int % $3 = $4 AND (t."project_id" IS NULL OR (t."project_id")::text IN ('default', ''))
+OFFSET 0) AS q WHERE q.write IS NOT NULL
 ),
 changed AS (UPDATE ONLY "public"."interview_files" AS t SET "project_id" = (d.write)::text FROM d WHERE t.ctid = d.tid AND t.xmin = d.version RETURNING d.item, d.present, d.write, d.reason),
 listed AS (INSERT INTO tenure.quarantine (store, object, item, reason) SELECT 'postgres', 'interview_files', CASE WHEN octet_length(item::text) <= 2000 THEN item ELSE jsonb_build_object('md5', md5(item::text), 'begins', left(item::text, 200)) END, reason FROM changed WHERE write = '__quarantine__' ON CONFLICT (store, object, item) DO NOTHING)
@@ -1391,11 +1599,11 @@ BEGIN
         FOR tenure_pass IN 0 .. tenure_passes - 1 LOOP
             PERFORM set_config('session_replication_role', 'replica', true);
             EXECUTE tenure_batch INTO tenure_changed USING format('(%s,0)', tenure_page)::tid,
-                format('(%s,0)', tenure_page + 500)::tid, tenure_passes, tenure_pass;
+                format('(%s,0)', tenure_page + 1000)::tid, tenure_passes, tenure_pass;
             tenure_total := tenure_total + tenure_changed;
             COMMIT;
         END LOOP;
-        tenure_page := tenure_page + 500;
+        tenure_page := tenure_page + 1000;
         RAISE NOTICE '%: % of % pages, % rows written', 'interview_files', least(tenure_page, tenure_pages), tenure_pages,
             tenure_total;
     END LOOP;
@@ -1420,12 +1628,13 @@ DECLARE
     tenure_pages bigint := pg_relation_size('"public"."analisis_axial"'::regclass) / current_setting('block_size')::int;
     tenure_few bigint := (SELECT count(*) FROM (SELECT 1 FROM ONLY "public"."analisis_axial" LIMIT 5001) AS few);
     tenure_dense int := (SELECT (reltuples / nullif(relpages, 0))::int FROM pg_class WHERE oid = '"public"."analisis_axial"'::regclass);
-    tenure_passes int := 16;
+    tenure_passes int := 12;
     tenure_page bigint := 0;
     tenure_changed bigint;
     tenure_total bigint := 0;
     -- $1 and $2: from which page to which; $3: the number of passes over them, $4: this pass.
     tenure_batch text := $batch$WITH d AS MATERIALIZED (
+SELECT q.tid, q.version, q.write, CASE WHEN q.write = '__quarantine__' THEN q.item END AS item, CASE WHEN q.write = '__quarantine__' THEN q.present END AS present, CASE WHEN q.write = '__quarantine__' THEN q.reason END AS reason FROM (
 SELECT t.ctid AS tid, t.xmin AS version, jsonb_build_object('categoria', t."categoria", 'codigo', t."codigo", 'relacion', t."relacion") AS item, (t."project_id")::text AS present, d.bin, w.derived, w.write, d.reason, d.by_application
 FROM ONLY "public"."analisis_axial" AS t
 CROSS JOIN LATERAL (SELECT (t."proyecto")::text AS said) v1
@@ -1438,7 +1647,8 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.says = 'tenant' THEN NULL END AS against)
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN 'quarantine' WHEN k.place IS NULL AND k.shared THEN 'shared' WHEN k.place IS NULL OR c.says = 'unknown' THEN 'unassigned' WHEN c.says = 'several' OR x.against IS NOT NULL THEN 'conflict' ELSE 'assigned' END AS bin, CASE WHEN k.quarantined OR c.says IN ('unknown', 'several') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN 'its parent is quarantined' WHEN k.place IS NULL AND k.shared THEN 'its parent is shared' WHEN k.place IS NULL THEN 'no source has a value' WHEN c.says = 'unknown' THEN 'source ' || k.place || ' says ' || c.value || ', which is not a tenant' WHEN c.says = 'several' THEN 'source ' || k.place || ' matches several tenants' WHEN x.against IS NOT NULL THEN 'source ' || k.place || ' says ' || c.value || ', ' || x.against ELSE '' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN 'assigned' THEN d.value WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN NULL ELSE '__quarantine__' END AS derived, CASE d.bin WHEN 'assigned' THEN d.value WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN NULL ELSE '__quarantine__' END AS write) w
-WHERE w.write IS NOT NULL AND t.ctid >= $1 AND t.ctid < $2 AND (t.ctid::text::point)[1]::int % $3 = $4 AND (t."project_id" IS NULL OR (t."project_id")::text IN ('default', ''))
+WHERE t.ctid >= $1 AND t.ctid < $2 AND (t.ctid::text::point)[1]::int % $3 = $4 AND (t."project_id" IS NULL OR (t."project_id")::text IN ('default', ''))
+OFFSET 0) AS q WHERE q.write IS NOT NULL
 ),
 changed AS (UPDATE ONLY "public"."analisis_axial" AS t SET "project_id" = (d.write)::text FROM d WHERE t.ctid = d.tid AND t.xmin = d.version RETURNING d.item, d.present, d.write, d.reason),
 listed AS (INSERT INTO tenure.quarantine (store, object, item, reason) SELECT 'postgres', 'analisis_axial', CASE WHEN octet_length(item::text) <= 2000 THEN item ELSE jsonb_build_object('md5', md5(item::text), 'begins', left(item::text, 200)) END, reason FROM changed WHERE write = '__quarantine__' ON CONFLICT (store, object, item) DO NOTHING)
@@ -1452,11 +1662,11 @@ BEGIN
     WHILE tenure_page < tenure_pages LOOP
         FOR tenure_pass IN 0 .. tenure_passes - 1 LOOP
             EXECUTE tenure_batch INTO tenure_changed USING format('(%s,0)', tenure_page)::tid,
-                format('(%s,0)', tenure_page + 500)::tid, tenure_passes, tenure_pass;
+                format('(%s,0)', tenure_page + 1000)::tid, tenure_passes, tenure_pass;
             tenure_total := tenure_total + tenure_changed;
             COMMIT;
         END LOOP;
-        tenure_page := tenure_page + 500;
+        tenure_page := tenure_page + 1000;
         RAISE NOTICE '%: % of % pages, % rows written', 'analisis_axial', least(tenure_page, tenure_pages), tenure_pages,
             tenure_total;
     END LOOP;
@@ -1480,12 +1690,13 @@ DECLARE
     tenure_pages bigint := pg_relation_size('"public"."analisis_nucleo_notas"'::regclass) / current_setting('block_size')::int;
     tenure_few bigint := (SELECT count(*) FROM (SELECT 1 FROM ONLY "public"."analisis_nucleo_notas" LIMIT 5001) AS few);
     tenure_dense int := (SELECT (reltuples / nullif(relpages, 0))::int FROM pg_class WHERE oid = '"public"."analisis_nucleo_notas"'::regclass);
-    tenure_passes int := 16;
+    tenure_passes int := 12;
     tenure_page bigint := 0;
     tenure_changed bigint;
     tenure_total bigint := 0;
     -- $1 and $2: from which page to which; $3: the number of passes over them, $4: this pass.
     tenure_batch text := $batch$WITH d AS MATERIALIZED (
+SELECT q.tid, q.version, q.write, CASE WHEN q.write = '__quarantine__' THEN q.item END AS item, CASE WHEN q.write = '__quarantine__' THEN q.present END AS present, CASE WHEN q.write = '__quarantine__' THEN q.reason END AS reason FROM (
 SELECT t.ctid AS tid, t.xmin AS version, jsonb_build_object('id', t."id") AS item, (t."project_id")::text AS present, d.bin, w.derived, w.write, d.reason, d.by_application
 FROM ONLY "public"."analisis_nucleo_notas" AS t
 CROSS JOIN LATERAL (SELECT (t."proyecto")::text AS said) v1
@@ -1498,7 +1709,8 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.says = 'tenant' THEN NULL END AS against)
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN 'quarantine' WHEN k.place IS NULL AND k.shared THEN 'shared' WHEN k.place IS NULL OR c.says = 'unknown' THEN 'unassigned' WHEN c.says = 'several' OR x.against IS NOT NULL THEN 'conflict' ELSE 'assigned' END AS bin, CASE WHEN k.quarantined OR c.says IN ('unknown', 'several') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN 'its parent is quarantined' WHEN k.place IS NULL AND k.shared THEN 'its parent is shared' WHEN k.place IS NULL THEN 'no source has a value' WHEN c.says = 'unknown' THEN 'source ' || k.place || ' says ' || c.value || ', which is not a tenant' WHEN c.says = 'several' THEN 'source ' || k.place || ' matches several tenants' WHEN x.against IS NOT NULL THEN 'source ' || k.place || ' says ' || c.value || ', ' || x.against ELSE '' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN 'assigned' THEN d.value WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN NULL ELSE NULL END AS derived, CASE d.bin WHEN 'assigned' THEN d.value WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN NULL ELSE NULL END AS write) w
-WHERE w.write IS NOT NULL AND t.ctid >= $1 AND t.ctid < $2 AND (t.ctid::text::point)[1]::int % $3 = $4 AND (t."project_id" IS NULL OR (t."project_id")::text IN ('default', ''))
+WHERE t.ctid >= $1 AND t.ctid < $2 AND (t.ctid::text::point)[1]::int % $3 = $4 AND (t."project_id" IS NULL OR (t."project_id")::text IN ('default', ''))
+OFFSET 0) AS q WHERE q.write IS NOT NULL
 ),
 changed AS (UPDATE ONLY "public"."analisis_nucleo_notas" AS t SET "project_id" = (d.write)::text FROM d WHERE t.ctid = d.tid AND t.xmin = d.version RETURNING d.item, d.present, d.write, d.reason),
 listed AS (INSERT INTO tenure.quarantine (store, object, item, reason) SELECT 'postgres', 'analisis_nucleo_notas', CASE WHEN octet_length(item::text) <= 2000 THEN item ELSE jsonb_build_object('md5', md5(item::text), 'begins', left(item::text, 200)) END, reason FROM changed WHERE write = '__quarantine__' ON CONFLICT (store, object, item) DO NOTHING)
@@ -1512,11 +1724,11 @@ BEGIN
     WHILE tenure_page < tenure_pages LOOP
         FOR tenure_pass IN 0 .. tenure_passes - 1 LOOP
             EXECUTE tenure_batch INTO tenure_changed USING format('(%s,0)', tenure_page)::tid,
-                format('(%s,0)', tenure_page + 500)::tid, tenure_passes, tenure_pass;
+                format('(%s,0)', tenure_page + 1000)::tid, tenure_passes, tenure_pass;
             tenure_total := tenure_total + tenure_changed;
             COMMIT;
         END LOOP;
-        tenure_page := tenure_page + 500;
+        tenure_page := tenure_page + 1000;
         RAISE NOTICE '%: % of % pages, % rows written', 'analisis_nucleo_notas', least(tenure_page, tenure_pages), tenure_pages,
             tenure_total;
     END LOOP;
@@ -1540,12 +1752,13 @@ DECLARE
     tenure_pages bigint := pg_relation_size('"public"."discovery_navigation_log"'::regclass) / current_setting('block_size')::int;
     tenure_few bigint := (SELECT count(*) FROM (SELECT 1 FROM ONLY "public"."discovery_navigation_log" LIMIT 5001) AS few);
     tenure_dense int := (SELECT (reltuples / nullif(relpages, 0))::int FROM pg_class WHERE oid = '"public"."discovery_navigation_log"'::regclass);
-    tenure_passes int := 16;
+    tenure_passes int := 12;
     tenure_page bigint := 0;
     tenure_changed bigint;
     tenure_total bigint := 0;
     -- $1 and $2: from which page to which; $3: the number of passes over them, $4: this pass.
     tenure_batch text := $batch$WITH d AS MATERIALIZED (
+SELECT q.tid, q.version, q.write, CASE WHEN q.write = '__quarantine__' THEN q.item END AS item, CASE WHEN q.write = '__quarantine__' THEN q.present END AS present, CASE WHEN q.write = '__quarantine__' THEN q.reason END AS reason FROM (
 SELECT t.ctid AS tid, t.xmin AS version, jsonb_build_object('id', t."id") AS item, (t."project_id")::text AS present, d.bin, w.derived, w.write, d.reason, d.by_application
 FROM ONLY "public"."discovery_navigation_log" AS t
 CROSS JOIN LATERAL (SELECT (t."proyecto")::text AS said) v1
@@ -1558,7 +1771,8 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.says = 'tenant' THEN NULL END AS against)
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN 'quarantine' WHEN k.place IS NULL AND k.shared THEN 'shared' WHEN k.place IS NULL OR c.says = 'unknown' THEN 'unassigned' WHEN c.says = 'several' OR x.against IS NOT NULL THEN 'conflict' ELSE 'assigned' END AS bin, CASE WHEN k.quarantined OR c.says IN ('unknown', 'several') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN 'its parent is quarantined' WHEN k.place IS NULL AND k.shared THEN 'its parent is shared' WHEN k.place IS NULL THEN 'no source has a value' WHEN c.says = 'unknown' THEN 'source ' || k.place || ' says ' || c.value || ', which is not a tenant' WHEN c.says = 'several' THEN 'source ' || k.place || ' matches several tenants' WHEN x.against IS NOT NULL THEN 'source ' || k.place || ' says ' || c.value || ', ' || x.against ELSE '' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN 'assigned' THEN d.value WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN NULL ELSE '__quarantine__' END AS derived, CASE d.bin WHEN 'assigned' THEN d.value WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN NULL ELSE '__quarantine__' END AS write) w
-WHERE w.write IS NOT NULL AND t.ctid >= $1 AND t.ctid < $2 AND (t.ctid::text::point)[1]::int % $3 = $4 AND (t."project_id" IS NULL OR (t."project_id")::text IN ('default', ''))
+WHERE t.ctid >= $1 AND t.ctid < $2 AND (t.ctid::text::point)[1]::int % $3 = $4 AND (t."project_id" IS NULL OR (t."project_id")::text IN ('default', ''))
+OFFSET 0) AS q WHERE q.write IS NOT NULL
 ),
 changed AS (UPDATE ONLY "public"."discovery_navigation_log" AS t SET "project_id" = (d.write)::text FROM d WHERE t.ctid = d.tid AND t.xmin = d.version RETURNING d.item, d.present, d.write, d.reason),
 listed AS (INSERT INTO tenure.quarantine (store, object, item, reason) SELECT 'postgres', 'discovery_navigation_log', CASE WHEN octet_length(item::text) <= 2000 THEN item ELSE jsonb_build_object('md5', md5(item::text), 'begins', left(item::text, 200)) END, reason FROM changed WHERE write = '__quarantine__' ON CONFLICT (store, object, item) DO NOTHING)
@@ -1572,11 +1786,11 @@ BEGIN
     WHILE tenure_page < tenure_pages LOOP
         FOR tenure_pass IN 0 .. tenure_passes - 1 LOOP
             EXECUTE tenure_batch INTO tenure_changed USING format('(%s,0)', tenure_page)::tid,
-                format('(%s,0)', tenure_page + 500)::tid, tenure_passes, tenure_pass;
+                format('(%s,0)', tenure_page + 1000)::tid, tenure_passes, tenure_pass;
             tenure_total := tenure_total + tenure_changed;
             COMMIT;
         END LOOP;
-        tenure_page := tenure_page + 500;
+        tenure_page := tenure_page + 1000;
         RAISE NOTICE '%: % of % pages, % rows written', 'discovery_navigation_log', least(tenure_page, tenure_pages), tenure_pages,
             tenure_total;
     END LOOP;
@@ -1600,12 +1814,13 @@ DECLARE
     tenure_pages bigint := pg_relation_size('"public"."doctoral_reports"'::regclass) / current_setting('block_size')::int;
     tenure_few bigint := (SELECT count(*) FROM (SELECT 1 FROM ONLY "public"."doctoral_reports" LIMIT 5001) AS few);
     tenure_dense int := (SELECT (reltuples / nullif(relpages, 0))::int FROM pg_class WHERE oid = '"public"."doctoral_reports"'::regclass);
-    tenure_passes int := 16;
+    tenure_passes int := 12;
     tenure_page bigint := 0;
     tenure_changed bigint;
     tenure_total bigint := 0;
     -- $1 and $2: from which page to which; $3: the number of passes over them, $4: this pass.
     tenure_batch text := $batch$WITH d AS MATERIALIZED (
+SELECT q.tid, q.version, q.write, q.item AS item, q.present AS present, q.reason AS reason FROM (
 SELECT t.ctid AS tid, t.xmin AS version, jsonb_build_object('id', t."id") AS item, (t."project_id")::text AS present, d.bin, w.derived, w.write, d.reason, d.by_application
 FROM ONLY "public"."doctoral_reports" AS t
 CROSS JOIN LATERAL (SELECT (t."project_id")::text AS said) v1
@@ -1625,7 +1840,8 @@ LEFT JOIN "public"."proyectos" AS re ON re."id"::text = coalesce(le.tenant, (t."
 CROSS JOIN LATERAL (SELECT CASE WHEN ((t."project_id")::text IS NULL OR ((t."project_id")::text)::text IN ('default', '')) THEN 'nothing' WHEN (t."project_id")::text = '__quarantine__' THEN 'quarantined' WHEN (t."project_id")::text = '__shared__' THEN 'shared' WHEN re."id" IS NOT NULL THEN 'tenant' ELSE 'unknown' END AS says, coalesce(re."id"::text, (t."project_id")::text) AS value) e
 CROSS JOIN LATERAL (SELECT CASE WHEN e.says = 'nothing' THEN s.bin WHEN e.says = 'quarantined' THEN 'quarantine' WHEN e.says = 'shared' THEN 'shared' WHEN e.says = 'tenant' AND s.bin = 'assigned' AND s.value = e.value THEN s.bin WHEN e.says = 'tenant' AND s.bin = 'unassigned' THEN 'assigned' WHEN e.says = 'unknown' AND s.bin = 'unassigned' THEN s.bin WHEN e.says = 'tenant' THEN 'conflict' WHEN e.says = 'unknown' THEN 'conflict' ELSE s.bin END AS bin, CASE WHEN e.says = 'nothing' THEN s.value WHEN e.says = 'quarantined' THEN NULL WHEN e.says = 'shared' THEN NULL WHEN e.says = 'tenant' AND s.bin = 'assigned' AND s.value = e.value THEN s.value WHEN e.says = 'tenant' AND s.bin = 'unassigned' THEN e.value WHEN e.says = 'unknown' AND s.bin = 'unassigned' THEN NULL WHEN e.says = 'tenant' THEN coalesce(s.value, e.value) WHEN e.says = 'unknown' THEN s.value ELSE s.value END AS value, CASE WHEN e.says = 'nothing' THEN s.reason WHEN e.says = 'quarantined' THEN '' WHEN e.says = 'shared' THEN '' WHEN e.says = 'tenant' AND s.bin = 'assigned' AND s.value = e.value THEN s.reason WHEN e.says = 'tenant' AND s.bin = 'unassigned' THEN 'set by the application' WHEN e.says = 'unknown' AND s.bin = 'unassigned' THEN 'the existing key ' || e.value || ' is not a tenant' WHEN e.says = 'tenant' THEN 'the existing key is ' || e.value || ', the sources say ' || CASE WHEN s.bin = 'assigned' THEN s.value ELSE s.reason END WHEN e.says = 'unknown' THEN 'the existing key ' || e.value || ' is not a tenant' ELSE s.reason END AS reason, e.says = 'tenant' AND s.bin = 'unassigned' AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE WHEN e.says IN ('quarantined', 'shared') THEN (t."project_id")::text ELSE (CASE d.bin WHEN 'assigned' THEN d.value WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN NULL ELSE '__quarantine__' END) END AS derived, CASE WHEN e.says IN ('quarantined', 'shared') THEN NULL ELSE nullif((CASE d.bin WHEN 'assigned' THEN d.value WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN NULL ELSE '__quarantine__' END), (t."project_id")::text) END AS write) w
-WHERE w.write IS NOT NULL AND t.ctid >= $1 AND t.ctid < $2 AND (t.ctid::text::point)[1]::int % $3 = $4
+WHERE t.ctid >= $1 AND t.ctid < $2 AND (t.ctid::text::point)[1]::int % $3 = $4
+OFFSET 0) AS q WHERE q.write IS NOT NULL
 ),
 changed AS (UPDATE ONLY "public"."doctoral_reports" AS t SET "project_id" = (d.write)::text FROM d WHERE t.ctid = d.tid AND t.xmin = d.version RETURNING d.item, d.present, d.write, d.reason),
 listed AS (INSERT INTO tenure.quarantine (store, object, item, reason) SELECT 'postgres', 'doctoral_reports', CASE WHEN octet_length(item::text) <= 2000 THEN item ELSE jsonb_build_object('md5', md5(item::text), 'begins', left(item::text, 200)) END, reason FROM changed WHERE write = '__quarantine__' ON CONFLICT (store, object, item) DO NOTHING),
@@ -1641,11 +1857,11 @@ BEGIN
         FOR tenure_pass IN 0 .. tenure_passes - 1 LOOP
             PERFORM set_config('session_replication_role', 'replica', true);
             EXECUTE tenure_batch INTO tenure_changed USING format('(%s,0)', tenure_page)::tid,
-                format('(%s,0)', tenure_page + 500)::tid, tenure_passes, tenure_pass;
+                format('(%s,0)', tenure_page + 1000)::tid, tenure_passes, tenure_pass;
             tenure_total := tenure_total + tenure_changed;
             COMMIT;
         END LOOP;
-        tenure_page := tenure_page + 500;
+        tenure_page := tenure_page + 1000;
         RAISE NOTICE '%: % of % pages, % rows written', 'doctoral_reports', least(tenure_page, tenure_pages), tenure_pages,
             tenure_total;
     END LOOP;
@@ -1670,12 +1886,13 @@ DECLARE
     tenure_pages bigint := pg_relation_size('"public"."api_idempotency"'::regclass) / current_setting('block_size')::int;
     tenure_few bigint := (SELECT count(*) FROM (SELECT 1 FROM ONLY "public"."api_idempotency" LIMIT 5001) AS few);
     tenure_dense int := (SELECT (reltuples / nullif(relpages, 0))::int FROM pg_class WHERE oid = '"public"."api_idempotency"'::regclass);
-    tenure_passes int := 16;
+    tenure_passes int := 12;
     tenure_page bigint := 0;
     tenure_changed bigint;
     tenure_total bigint := 0;
     -- $1 and $2: from which page to which; $3: the number of passes over them, $4: this pass.
     tenure_batch text := $batch$WITH d AS MATERIALIZED (
+SELECT q.tid, q.version, q.write, CASE WHEN q.write = '__quarantine__' THEN q.item END AS item, CASE WHEN q.write = '__quarantine__' THEN q.present END AS present, CASE WHEN q.write = '__quarantine__' THEN q.reason END AS reason FROM (
 SELECT t.ctid AS tid, t.xmin AS version, jsonb_build_object('endpoint', t."endpoint", 'key', t."key") AS item, (t."project_id")::text AS present, d.bin, w.derived, w.write, d.reason, d.by_application
 FROM ONLY "public"."api_idempotency" AS t
 CROSS JOIN LATERAL (SELECT (t."proyecto")::text AS said) v1
@@ -1688,7 +1905,8 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.says = 'tenant' THEN NULL END AS against)
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN 'quarantine' WHEN k.place IS NULL AND k.shared THEN 'shared' WHEN k.place IS NULL OR c.says = 'unknown' THEN 'unassigned' WHEN c.says = 'several' OR x.against IS NOT NULL THEN 'conflict' ELSE 'assigned' END AS bin, CASE WHEN k.quarantined OR c.says IN ('unknown', 'several') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN 'its parent is quarantined' WHEN k.place IS NULL AND k.shared THEN 'its parent is shared' WHEN k.place IS NULL THEN 'no source has a value' WHEN c.says = 'unknown' THEN 'source ' || k.place || ' says ' || c.value || ', which is not a tenant' WHEN c.says = 'several' THEN 'source ' || k.place || ' matches several tenants' WHEN x.against IS NOT NULL THEN 'source ' || k.place || ' says ' || c.value || ', ' || x.against ELSE '' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN 'assigned' THEN d.value WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN NULL ELSE NULL END AS derived, CASE d.bin WHEN 'assigned' THEN d.value WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN NULL ELSE NULL END AS write) w
-WHERE w.write IS NOT NULL AND t.ctid >= $1 AND t.ctid < $2 AND (t.ctid::text::point)[1]::int % $3 = $4 AND (t."project_id" IS NULL OR (t."project_id")::text IN ('default', ''))
+WHERE t.ctid >= $1 AND t.ctid < $2 AND (t.ctid::text::point)[1]::int % $3 = $4 AND (t."project_id" IS NULL OR (t."project_id")::text IN ('default', ''))
+OFFSET 0) AS q WHERE q.write IS NOT NULL
 ),
 changed AS (UPDATE ONLY "public"."api_idempotency" AS t SET "project_id" = (d.write)::text FROM d WHERE t.ctid = d.tid AND t.xmin = d.version RETURNING d.item, d.present, d.write, d.reason),
 listed AS (INSERT INTO tenure.quarantine (store, object, item, reason) SELECT 'postgres', 'api_idempotency', CASE WHEN octet_length(item::text) <= 2000 THEN item ELSE jsonb_build_object('md5', md5(item::text), 'begins', left(item::text, 200)) END, reason FROM changed WHERE write = '__quarantine__' ON CONFLICT (store, object, item) DO NOTHING)
@@ -1702,11 +1920,11 @@ BEGIN
     WHILE tenure_page < tenure_pages LOOP
         FOR tenure_pass IN 0 .. tenure_passes - 1 LOOP
             EXECUTE tenure_batch INTO tenure_changed USING format('(%s,0)', tenure_page)::tid,
-                format('(%s,0)', tenure_page + 500)::tid, tenure_passes, tenure_pass;
+                format('(%s,0)', tenure_page + 1000)::tid, tenure_passes, tenure_pass;
             tenure_total := tenure_total + tenure_changed;
             COMMIT;
         END LOOP;
-        tenure_page := tenure_page + 500;
+        tenure_page := tenure_page + 1000;
         RAISE NOTICE '%: % of % pages, % rows written', 'api_idempotency', least(tenure_page, tenure_pages), tenure_pages,
             tenure_total;
     END LOOP;
@@ -1730,23 +1948,25 @@ DECLARE
     tenure_pages bigint := pg_relation_size('"public"."entrevista_fragmentos"'::regclass) / current_setting('block_size')::int;
     tenure_few bigint := (SELECT count(*) FROM (SELECT 1 FROM ONLY "public"."entrevista_fragmentos" LIMIT 5001) AS few);
     tenure_dense int := (SELECT (reltuples / nullif(relpages, 0))::int FROM pg_class WHERE oid = '"public"."entrevista_fragmentos"'::regclass);
-    tenure_passes int := 16;
+    tenure_passes int := 12;
     tenure_page bigint := 0;
     tenure_changed bigint;
     tenure_total bigint := 0;
     -- $1 and $2: from which page to which; $3: the number of passes over them, $4: this pass.
     tenure_batch text := $batch$WITH d AS MATERIALIZED (
+SELECT q.tid, q.version, q.write, CASE WHEN q.write = '__quarantine__' THEN q.item END AS item, CASE WHEN q.write = '__quarantine__' THEN q.present END AS present, CASE WHEN q.write = '__quarantine__' THEN q.reason END AS reason FROM (
 SELECT t.ctid AS tid, t.xmin AS version, jsonb_build_object('id', t."id") AS item, (t."project_id")::text AS present, d.bin, w.derived, w.write, d.reason, d.by_application
 FROM ONLY "public"."entrevista_fragmentos" AS t
-LEFT JOIN LATERAL (SELECT min(("project_id")::text) FILTER (WHERE ("project_id")::text <> '__shared__') AS lo, max(("project_id")::text) FILTER (WHERE ("project_id")::text <> '__shared__') AS hi, bool_or(("project_id")::text = '__shared__') AS global FROM "public"."interview_files" AS q WHERE q."filename" = t."archivo") AS p1 ON true
-CROSS JOIN LATERAL (SELECT CASE WHEN p1.lo IS NULL AND p1.global THEN 'shared' WHEN (p1.lo IS NULL OR (p1.lo)::text IN ('default', '')) THEN 'nothing' WHEN p1.lo <> p1.hi THEN 'several' WHEN p1.lo = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, p1.lo AS value) a1
+LEFT JOIN LATERAL (SELECT min((q."project_id")::text) FILTER (WHERE g."id" IS NOT NULL OR (q."project_id")::text = '__quarantine__') AS lo, max((q."project_id")::text) FILTER (WHERE g."id" IS NOT NULL OR (q."project_id")::text = '__quarantine__') AS hi, bool_or((q."project_id")::text = '__shared__') AS global FROM "public"."interview_files" AS q LEFT JOIN "public"."proyectos" AS g ON g."id"::text = (q."project_id")::text WHERE q."filename" = t."archivo") AS p1 ON true
+CROSS JOIN LATERAL (SELECT CASE WHEN p1.lo IS NULL AND p1.global THEN 'shared' WHEN p1.lo IS NULL THEN 'nothing' WHEN p1.lo <> p1.hi THEN 'several' WHEN p1.lo = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, p1.lo AS value) a1
 CROSS JOIN LATERAL (SELECT CASE WHEN a1.says NOT IN ('nothing', 'shared') THEN 1 ELSE NULL END AS place, a1.says = 'quarantined' AS quarantined, a1.says = 'shared' AS shared) k
 CROSS JOIN LATERAL (SELECT CASE WHEN k.place = 1 THEN a1.says ELSE NULL END AS says, CASE WHEN k.place = 1 THEN a1.value ELSE NULL END AS value) c
 CROSS JOIN LATERAL (SELECT CASE WHEN c.says = 'tenant' THEN NULL END AS against) x
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN 'quarantine' WHEN k.place IS NULL AND k.shared THEN 'shared' WHEN k.place IS NULL OR c.says = 'unknown' THEN 'unassigned' WHEN c.says = 'several' OR x.against IS NOT NULL THEN 'conflict' ELSE 'assigned' END AS bin, CASE WHEN k.quarantined OR c.says IN ('unknown', 'several') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN 'its parent is quarantined' WHEN k.place IS NULL AND k.shared THEN 'its parent is shared' WHEN k.place IS NULL THEN 'no source has a value' WHEN c.says = 'unknown' THEN 'source ' || k.place || ' says ' || c.value || ', which is not a tenant' WHEN c.says = 'several' THEN 'source ' || k.place || ' matches several tenants' WHEN x.against IS NOT NULL THEN 'source ' || k.place || ' says ' || c.value || ', ' || x.against ELSE '' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN 'assigned' THEN d.value WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN '__quarantine__' ELSE '__quarantine__' END AS derived, CASE d.bin WHEN 'assigned' THEN d.value WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN '__quarantine__' ELSE '__quarantine__' END AS write) w
-WHERE w.write IS NOT NULL AND t.ctid >= $1 AND t.ctid < $2 AND (t.ctid::text::point)[1]::int % $3 = $4 AND (t."project_id" IS NULL OR (t."project_id")::text IN ('default', ''))
+WHERE t.ctid >= $1 AND t.ctid < $2 AND (t.ctid::text::point)[1]::int % $3 = $4 AND (t."project_id" IS NULL OR (t."project_id")::text IN ('default', ''))
+OFFSET 0) AS q WHERE q.write IS NOT NULL
 ),
 changed AS (UPDATE ONLY "public"."entrevista_fragmentos" AS t SET "project_id" = (d.write)::text FROM d WHERE t.ctid = d.tid AND t.xmin = d.version RETURNING d.item, d.present, d.write, d.reason),
 listed AS (INSERT INTO tenure.quarantine (store, object, item, reason) SELECT 'postgres', 'entrevista_fragmentos', CASE WHEN octet_length(item::text) <= 2000 THEN item ELSE jsonb_build_object('md5', md5(item::text), 'begins', left(item::text, 200)) END, reason FROM changed WHERE write = '__quarantine__' ON CONFLICT (store, object, item) DO NOTHING)
@@ -1761,11 +1981,11 @@ BEGIN
         FOR tenure_pass IN 0 .. tenure_passes - 1 LOOP
             PERFORM set_config('session_replication_role', 'replica', true);
             EXECUTE tenure_batch INTO tenure_changed USING format('(%s,0)', tenure_page)::tid,
-                format('(%s,0)', tenure_page + 500)::tid, tenure_passes, tenure_pass;
+                format('(%s,0)', tenure_page + 1000)::tid, tenure_passes, tenure_pass;
             tenure_total := tenure_total + tenure_changed;
             COMMIT;
         END LOOP;
-        tenure_page := tenure_page + 500;
+        tenure_page := tenure_page + 1000;
         RAISE NOTICE '%: % of % pages, % rows written', 'entrevista_fragmentos', least(tenure_page, tenure_pages), tenure_pages,
             tenure_total;
     END LOOP;
@@ -1790,23 +2010,25 @@ DECLARE
     tenure_pages bigint := pg_relation_size('"public"."interview_reports"'::regclass) / current_setting('block_size')::int;
     tenure_few bigint := (SELECT count(*) FROM (SELECT 1 FROM ONLY "public"."interview_reports" LIMIT 5001) AS few);
     tenure_dense int := (SELECT (reltuples / nullif(relpages, 0))::int FROM pg_class WHERE oid = '"public"."interview_reports"'::regclass);
-    tenure_passes int := 16;
+    tenure_passes int := 12;
     tenure_page bigint := 0;
     tenure_changed bigint;
     tenure_total bigint := 0;
     -- $1 and $2: from which page to which; $3: the number of passes over them, $4: this pass.
     tenure_batch text := $batch$WITH d AS MATERIALIZED (
+SELECT q.tid, q.version, q.write, CASE WHEN q.write = '__quarantine__' THEN q.item END AS item, CASE WHEN q.write = '__quarantine__' THEN q.present END AS present, CASE WHEN q.write = '__quarantine__' THEN q.reason END AS reason FROM (
 SELECT t.ctid AS tid, t.xmin AS version, jsonb_build_object('id', t."id") AS item, (t."project_id")::text AS present, d.bin, w.derived, w.write, d.reason, d.by_application
 FROM ONLY "public"."interview_reports" AS t
-LEFT JOIN LATERAL (SELECT min(("project_id")::text) FILTER (WHERE ("project_id")::text <> '__shared__') AS lo, max(("project_id")::text) FILTER (WHERE ("project_id")::text <> '__shared__') AS hi, bool_or(("project_id")::text = '__shared__') AS global FROM "public"."interview_files" AS q WHERE q."filename" = t."archivo") AS p1 ON true
-CROSS JOIN LATERAL (SELECT CASE WHEN p1.lo IS NULL AND p1.global THEN 'shared' WHEN (p1.lo IS NULL OR (p1.lo)::text IN ('default', '')) THEN 'nothing' WHEN p1.lo <> p1.hi THEN 'several' WHEN p1.lo = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, p1.lo AS value) a1
+LEFT JOIN LATERAL (SELECT min((q."project_id")::text) FILTER (WHERE g."id" IS NOT NULL OR (q."project_id")::text = '__quarantine__') AS lo, max((q."project_id")::text) FILTER (WHERE g."id" IS NOT NULL OR (q."project_id")::text = '__quarantine__') AS hi, bool_or((q."project_id")::text = '__shared__') AS global FROM "public"."interview_files" AS q LEFT JOIN "public"."proyectos" AS g ON g."id"::text = (q."project_id")::text WHERE q."filename" = t."archivo") AS p1 ON true
+CROSS JOIN LATERAL (SELECT CASE WHEN p1.lo IS NULL AND p1.global THEN 'shared' WHEN p1.lo IS NULL THEN 'nothing' WHEN p1.lo <> p1.hi THEN 'several' WHEN p1.lo = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, p1.lo AS value) a1
 CROSS JOIN LATERAL (SELECT CASE WHEN a1.says NOT IN ('nothing', 'shared') THEN 1 ELSE NULL END AS place, a1.says = 'quarantined' AS quarantined, a1.says = 'shared' AS shared) k
 CROSS JOIN LATERAL (SELECT CASE WHEN k.place = 1 THEN a1.says ELSE NULL END AS says, CASE WHEN k.place = 1 THEN a1.value ELSE NULL END AS value) c
 CROSS JOIN LATERAL (SELECT CASE WHEN c.says = 'tenant' THEN NULL END AS against) x
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN 'quarantine' WHEN k.place IS NULL AND k.shared THEN 'shared' WHEN k.place IS NULL OR c.says = 'unknown' THEN 'unassigned' WHEN c.says = 'several' OR x.against IS NOT NULL THEN 'conflict' ELSE 'assigned' END AS bin, CASE WHEN k.quarantined OR c.says IN ('unknown', 'several') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN 'its parent is quarantined' WHEN k.place IS NULL AND k.shared THEN 'its parent is shared' WHEN k.place IS NULL THEN 'no source has a value' WHEN c.says = 'unknown' THEN 'source ' || k.place || ' says ' || c.value || ', which is not a tenant' WHEN c.says = 'several' THEN 'source ' || k.place || ' matches several tenants' WHEN x.against IS NOT NULL THEN 'source ' || k.place || ' says ' || c.value || ', ' || x.against ELSE '' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN 'assigned' THEN d.value WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN NULL ELSE NULL END AS derived, CASE d.bin WHEN 'assigned' THEN d.value WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN NULL ELSE NULL END AS write) w
-WHERE w.write IS NOT NULL AND t.ctid >= $1 AND t.ctid < $2 AND (t.ctid::text::point)[1]::int % $3 = $4 AND (t."project_id" IS NULL OR (t."project_id")::text IN ('default', ''))
+WHERE t.ctid >= $1 AND t.ctid < $2 AND (t.ctid::text::point)[1]::int % $3 = $4 AND (t."project_id" IS NULL OR (t."project_id")::text IN ('default', ''))
+OFFSET 0) AS q WHERE q.write IS NOT NULL
 ),
 changed AS (UPDATE ONLY "public"."interview_reports" AS t SET "project_id" = (d.write)::text FROM d WHERE t.ctid = d.tid AND t.xmin = d.version RETURNING d.item, d.present, d.write, d.reason),
 listed AS (INSERT INTO tenure.quarantine (store, object, item, reason) SELECT 'postgres', 'interview_reports', CASE WHEN octet_length(item::text) <= 2000 THEN item ELSE jsonb_build_object('md5', md5(item::text), 'begins', left(item::text, 200)) END, reason FROM changed WHERE write = '__quarantine__' ON CONFLICT (store, object, item) DO NOTHING)
@@ -1820,11 +2042,11 @@ BEGIN
     WHILE tenure_page < tenure_pages LOOP
         FOR tenure_pass IN 0 .. tenure_passes - 1 LOOP
             EXECUTE tenure_batch INTO tenure_changed USING format('(%s,0)', tenure_page)::tid,
-                format('(%s,0)', tenure_page + 500)::tid, tenure_passes, tenure_pass;
+                format('(%s,0)', tenure_page + 1000)::tid, tenure_passes, tenure_pass;
             tenure_total := tenure_total + tenure_changed;
             COMMIT;
         END LOOP;
-        tenure_page := tenure_page + 500;
+        tenure_page := tenure_page + 1000;
         RAISE NOTICE '%: % of % pages, % rows written', 'interview_reports', least(tenure_page, tenure_pages), tenure_pages,
             tenure_total;
     END LOOP;
@@ -1848,23 +2070,26 @@ DECLARE
     tenure_pages bigint := pg_relation_size('"public"."report_jobs"'::regclass) / current_setting('block_size')::int;
     tenure_few bigint := (SELECT count(*) FROM (SELECT 1 FROM ONLY "public"."report_jobs" LIMIT 5001) AS few);
     tenure_dense int := (SELECT (reltuples / nullif(relpages, 0))::int FROM pg_class WHERE oid = '"public"."report_jobs"'::regclass);
-    tenure_passes int := 16;
+    tenure_passes int := 12;
     tenure_page bigint := 0;
     tenure_changed bigint;
     tenure_total bigint := 0;
     -- $1 and $2: from which page to which; $3: the number of passes over them, $4: this pass.
     tenure_batch text := $batch$WITH d AS MATERIALIZED (
+SELECT q.tid, q.version, q.write, CASE WHEN q.write = '__quarantine__' THEN q.item END AS item, CASE WHEN q.write = '__quarantine__' THEN q.present END AS present, CASE WHEN q.write = '__quarantine__' THEN q.reason END AS reason FROM (
 SELECT t.ctid AS tid, t.xmin AS version, jsonb_build_object('id', t."id") AS item, (t."project_id")::text AS present, d.bin, w.derived, w.write, d.reason, d.by_application
 FROM ONLY "public"."report_jobs" AS t
 LEFT JOIN "public"."doctoral_reports" AS p1 ON p1."id" = t."report_id"
-CROSS JOIN LATERAL (SELECT CASE WHEN (p1."project_id")::text = '__shared__' THEN 'shared' WHEN ((p1."project_id")::text IS NULL OR ((p1."project_id")::text)::text IN ('default', '')) THEN 'nothing' WHEN (p1."project_id")::text <> (p1."project_id")::text THEN 'several' WHEN (p1."project_id")::text = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, (p1."project_id")::text AS value) a1
+LEFT JOIN "public"."proyectos" AS g1 ON g1."id"::text = (p1."project_id")::text
+CROSS JOIN LATERAL (SELECT CASE WHEN (p1."project_id")::text = '__shared__' THEN 'shared' WHEN g1."id" IS NULL AND (p1."project_id")::text IS DISTINCT FROM '__quarantine__' THEN 'nothing' WHEN (p1."project_id")::text <> (p1."project_id")::text THEN 'several' WHEN (p1."project_id")::text = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, (p1."project_id")::text AS value) a1
 CROSS JOIN LATERAL (SELECT CASE WHEN a1.says NOT IN ('nothing', 'shared') THEN 1 ELSE NULL END AS place, a1.says = 'quarantined' AS quarantined, a1.says = 'shared' AS shared) k
 CROSS JOIN LATERAL (SELECT CASE WHEN k.place = 1 THEN a1.says ELSE NULL END AS says, CASE WHEN k.place = 1 THEN a1.value ELSE NULL END AS value) c
 CROSS JOIN LATERAL (SELECT CASE WHEN c.says = 'tenant' THEN NULL END AS against) x
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN 'quarantine' WHEN k.place IS NULL AND k.shared THEN 'shared' WHEN k.place IS NULL OR c.says = 'unknown' THEN 'unassigned' WHEN c.says = 'several' OR x.against IS NOT NULL THEN 'conflict' ELSE 'assigned' END AS bin, CASE WHEN k.quarantined OR c.says IN ('unknown', 'several') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN 'its parent is quarantined' WHEN k.place IS NULL AND k.shared THEN 'its parent is shared' WHEN k.place IS NULL THEN 'no source has a value' WHEN c.says = 'unknown' THEN 'source ' || k.place || ' says ' || c.value || ', which is not a tenant' WHEN c.says = 'several' THEN 'source ' || k.place || ' matches several tenants' WHEN x.against IS NOT NULL THEN 'source ' || k.place || ' says ' || c.value || ', ' || x.against ELSE '' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN 'assigned' THEN d.value WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN NULL ELSE '__quarantine__' END AS derived, CASE d.bin WHEN 'assigned' THEN d.value WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN NULL ELSE '__quarantine__' END AS write) w
-WHERE w.write IS NOT NULL AND t.ctid >= $1 AND t.ctid < $2 AND (t.ctid::text::point)[1]::int % $3 = $4 AND (t."project_id" IS NULL OR (t."project_id")::text IN ('default', ''))
+WHERE t.ctid >= $1 AND t.ctid < $2 AND (t.ctid::text::point)[1]::int % $3 = $4 AND (t."project_id" IS NULL OR (t."project_id")::text IN ('default', ''))
+OFFSET 0) AS q WHERE q.write IS NOT NULL
 ),
 changed AS (UPDATE ONLY "public"."report_jobs" AS t SET "project_id" = (d.write)::text FROM d WHERE t.ctid = d.tid AND t.xmin = d.version RETURNING d.item, d.present, d.write, d.reason),
 listed AS (INSERT INTO tenure.quarantine (store, object, item, reason) SELECT 'postgres', 'report_jobs', CASE WHEN octet_length(item::text) <= 2000 THEN item ELSE jsonb_build_object('md5', md5(item::text), 'begins', left(item::text, 200)) END, reason FROM changed WHERE write = '__quarantine__' ON CONFLICT (store, object, item) DO NOTHING)
@@ -1878,11 +2103,11 @@ BEGIN
     WHILE tenure_page < tenure_pages LOOP
         FOR tenure_pass IN 0 .. tenure_passes - 1 LOOP
             EXECUTE tenure_batch INTO tenure_changed USING format('(%s,0)', tenure_page)::tid,
-                format('(%s,0)', tenure_page + 500)::tid, tenure_passes, tenure_pass;
+                format('(%s,0)', tenure_page + 1000)::tid, tenure_passes, tenure_pass;
             tenure_total := tenure_total + tenure_changed;
             COMMIT;
         END LOOP;
-        tenure_page := tenure_page + 500;
+        tenure_page := tenure_page + 1000;
         RAISE NOTICE '%: % of % pages, % rows written', 'report_jobs', least(tenure_page, tenure_pages), tenure_pages,
             tenure_total;
     END LOOP;
@@ -1906,16 +2131,18 @@ DECLARE
     tenure_pages bigint := pg_relation_size('"public"."analisis_codigos_abiertos"'::regclass) / current_setting('block_size')::int;
     tenure_few bigint := (SELECT count(*) FROM (SELECT 1 FROM ONLY "public"."analisis_codigos_abiertos" LIMIT 5001) AS few);
     tenure_dense int := (SELECT (reltuples / nullif(relpages, 0))::int FROM pg_class WHERE oid = '"public"."analisis_codigos_abiertos"'::regclass);
-    tenure_passes int := 16;
+    tenure_passes int := 12;
     tenure_page bigint := 0;
     tenure_changed bigint;
     tenure_total bigint := 0;
     -- $1 and $2: from which page to which; $3: the number of passes over them, $4: this pass.
     tenure_batch text := $batch$WITH d AS MATERIALIZED (
+SELECT q.tid, q.version, q.write, CASE WHEN q.write = '__quarantine__' THEN q.item END AS item, CASE WHEN q.write = '__quarantine__' THEN q.present END AS present, CASE WHEN q.write = '__quarantine__' THEN q.reason END AS reason FROM (
 SELECT t.ctid AS tid, t.xmin AS version, jsonb_build_object('fragmento_id', t."fragmento_id", 'codigo', t."codigo") AS item, (t."project_id")::text AS present, d.bin, w.derived, w.write, d.reason, d.by_application
 FROM ONLY "public"."analisis_codigos_abiertos" AS t
 LEFT JOIN "public"."entrevista_fragmentos" AS p1 ON p1."id" = t."fragmento_id"
-CROSS JOIN LATERAL (SELECT CASE WHEN (p1."project_id")::text = '__shared__' THEN 'shared' WHEN ((p1."project_id")::text IS NULL OR ((p1."project_id")::text)::text IN ('default', '')) THEN 'nothing' WHEN (p1."project_id")::text <> (p1."project_id")::text THEN 'several' WHEN (p1."project_id")::text = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, (p1."project_id")::text AS value) a1
+LEFT JOIN "public"."proyectos" AS g1 ON g1."id"::text = (p1."project_id")::text
+CROSS JOIN LATERAL (SELECT CASE WHEN (p1."project_id")::text = '__shared__' THEN 'shared' WHEN g1."id" IS NULL AND (p1."project_id")::text IS DISTINCT FROM '__quarantine__' THEN 'nothing' WHEN (p1."project_id")::text <> (p1."project_id")::text THEN 'several' WHEN (p1."project_id")::text = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, (p1."project_id")::text AS value) a1
 CROSS JOIN LATERAL (SELECT (t."proyecto")::text AS said) v2
 LEFT JOIN "tenure"."alias" AS l2 ON l2.value = v2.said
 LEFT JOIN "public"."proyectos" AS r2 ON r2."id"::text = coalesce(l2.tenant, v2.said)
@@ -1926,7 +2153,8 @@ CROSS JOIN LATERAL (SELECT CASE WHEN c.says = 'tenant' THEN CASE WHEN k.place < 
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN 'quarantine' WHEN k.place IS NULL AND k.shared THEN 'shared' WHEN k.place IS NULL OR c.says = 'unknown' THEN 'unassigned' WHEN c.says = 'several' OR x.against IS NOT NULL THEN 'conflict' ELSE 'assigned' END AS bin, CASE WHEN k.quarantined OR c.says IN ('unknown', 'several') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN 'its parent is quarantined' WHEN k.place IS NULL AND k.shared THEN 'its parent is shared' WHEN k.place IS NULL THEN 'no source has a value' WHEN c.says = 'unknown' THEN 'source ' || k.place || ' says ' || c.value || ', which is not a tenant' WHEN c.says = 'several' THEN 'source ' || k.place || ' matches several tenants' WHEN x.against IS NOT NULL THEN 'source ' || k.place || ' says ' || c.value || ', ' || x.against ELSE '' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN 'assigned' THEN d.value WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN '__quarantine__' ELSE '__quarantine__' END AS derived, CASE d.bin WHEN 'assigned' THEN d.value WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN '__quarantine__' ELSE '__quarantine__' END AS write) w
-WHERE w.write IS NOT NULL AND t.ctid >= $1 AND t.ctid < $2 AND (t.ctid::text::point)[1]::int % $3 = $4 AND (t."project_id" IS NULL OR (t."project_id")::text IN ('default', ''))
+WHERE t.ctid >= $1 AND t.ctid < $2 AND (t.ctid::text::point)[1]::int % $3 = $4 AND (t."project_id" IS NULL OR (t."project_id")::text IN ('default', ''))
+OFFSET 0) AS q WHERE q.write IS NOT NULL
 ),
 changed AS (UPDATE ONLY "public"."analisis_codigos_abiertos" AS t SET "project_id" = (d.write)::text FROM d WHERE t.ctid = d.tid AND t.xmin = d.version RETURNING d.item, d.present, d.write, d.reason),
 listed AS (INSERT INTO tenure.quarantine (store, object, item, reason) SELECT 'postgres', 'analisis_codigos_abiertos', CASE WHEN octet_length(item::text) <= 2000 THEN item ELSE jsonb_build_object('md5', md5(item::text), 'begins', left(item::text, 200)) END, reason FROM changed WHERE write = '__quarantine__' ON CONFLICT (store, object, item) DO NOTHING)
@@ -1940,11 +2168,11 @@ BEGIN
     WHILE tenure_page < tenure_pages LOOP
         FOR tenure_pass IN 0 .. tenure_passes - 1 LOOP
             EXECUTE tenure_batch INTO tenure_changed USING format('(%s,0)', tenure_page)::tid,
-                format('(%s,0)', tenure_page + 500)::tid, tenure_passes, tenure_pass;
+                format('(%s,0)', tenure_page + 1000)::tid, tenure_passes, tenure_pass;
             tenure_total := tenure_total + tenure_changed;
             COMMIT;
         END LOOP;
-        tenure_page := tenure_page + 500;
+        tenure_page := tenure_page + 1000;
         RAISE NOTICE '%: % of % pages, % rows written', 'analisis_codigos_abiertos', least(tenure_page, tenure_pages), tenure_pages,
             tenure_total;
     END LOOP;
@@ -1968,12 +2196,13 @@ DECLARE
     tenure_pages bigint := pg_relation_size('"public"."codigos_candidatos"'::regclass) / current_setting('block_size')::int;
     tenure_few bigint := (SELECT count(*) FROM (SELECT 1 FROM ONLY "public"."codigos_candidatos" LIMIT 5001) AS few);
     tenure_dense int := (SELECT (reltuples / nullif(relpages, 0))::int FROM pg_class WHERE oid = '"public"."codigos_candidatos"'::regclass);
-    tenure_passes int := 16;
+    tenure_passes int := 12;
     tenure_page bigint := 0;
     tenure_changed bigint;
     tenure_total bigint := 0;
     -- $1 and $2: from which page to which; $3: the number of passes over them, $4: this pass.
     tenure_batch text := $batch$WITH d AS MATERIALIZED (
+SELECT q.tid, q.version, q.write, CASE WHEN q.write = '__quarantine__' THEN q.item END AS item, CASE WHEN q.write = '__quarantine__' THEN q.present END AS present, CASE WHEN q.write = '__quarantine__' THEN q.reason END AS reason FROM (
 SELECT t.ctid AS tid, t.xmin AS version, jsonb_build_object('id', t."id") AS item, (t."project_id")::text AS present, d.bin, w.derived, w.write, d.reason, d.by_application
 FROM ONLY "public"."codigos_candidatos" AS t
 CROSS JOIN LATERAL (SELECT (t."proyecto")::text AS said) v1
@@ -1981,16 +2210,18 @@ LEFT JOIN "tenure"."alias" AS l1 ON l1.value = v1.said
 LEFT JOIN "public"."proyectos" AS r1 ON r1."id"::text = coalesce(l1.tenant, v1.said)
 CROSS JOIN LATERAL (SELECT CASE WHEN (v1.said IS NULL OR (v1.said)::text IN ('default', '')) THEN 'nothing' WHEN r1."id" IS NOT NULL THEN 'tenant' ELSE 'unknown' END AS says, coalesce(r1."id"::text, v1.said) AS value) a1
 LEFT JOIN "public"."entrevista_fragmentos" AS p2 ON p2."id" = t."fragmento_id"
-CROSS JOIN LATERAL (SELECT CASE WHEN (p2."project_id")::text = '__shared__' THEN 'shared' WHEN ((p2."project_id")::text IS NULL OR ((p2."project_id")::text)::text IN ('default', '')) THEN 'nothing' WHEN (p2."project_id")::text <> (p2."project_id")::text THEN 'several' WHEN (p2."project_id")::text = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, (p2."project_id")::text AS value) a2
-LEFT JOIN LATERAL (SELECT min(("project_id")::text) FILTER (WHERE ("project_id")::text <> '__shared__') AS lo, max(("project_id")::text) FILTER (WHERE ("project_id")::text <> '__shared__') AS hi, bool_or(("project_id")::text = '__shared__') AS global FROM "public"."interview_files" AS q WHERE q."filename" = t."archivo") AS p3 ON true
-CROSS JOIN LATERAL (SELECT CASE WHEN p3.lo IS NULL AND p3.global THEN 'shared' WHEN (p3.lo IS NULL OR (p3.lo)::text IN ('default', '')) THEN 'nothing' WHEN p3.lo <> p3.hi THEN 'several' WHEN p3.lo = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, p3.lo AS value) a3
+LEFT JOIN "public"."proyectos" AS g2 ON g2."id"::text = (p2."project_id")::text
+CROSS JOIN LATERAL (SELECT CASE WHEN (p2."project_id")::text = '__shared__' THEN 'shared' WHEN g2."id" IS NULL AND (p2."project_id")::text IS DISTINCT FROM '__quarantine__' THEN 'nothing' WHEN (p2."project_id")::text <> (p2."project_id")::text THEN 'several' WHEN (p2."project_id")::text = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, (p2."project_id")::text AS value) a2
+LEFT JOIN LATERAL (SELECT min((q."project_id")::text) FILTER (WHERE g."id" IS NOT NULL OR (q."project_id")::text = '__quarantine__') AS lo, max((q."project_id")::text) FILTER (WHERE g."id" IS NOT NULL OR (q."project_id")::text = '__quarantine__') AS hi, bool_or((q."project_id")::text = '__shared__') AS global FROM "public"."interview_files" AS q LEFT JOIN "public"."proyectos" AS g ON g."id"::text = (q."project_id")::text WHERE q."filename" = t."archivo") AS p3 ON true
+CROSS JOIN LATERAL (SELECT CASE WHEN p3.lo IS NULL AND p3.global THEN 'shared' WHEN p3.lo IS NULL THEN 'nothing' WHEN p3.lo <> p3.hi THEN 'several' WHEN p3.lo = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, p3.lo AS value) a3
 CROSS JOIN LATERAL (SELECT CASE WHEN a1.says NOT IN ('nothing', 'shared') THEN 1 WHEN a2.says NOT IN ('nothing', 'shared') THEN 2 WHEN a3.says NOT IN ('nothing', 'shared') THEN 3 ELSE NULL END AS place, a1.says = 'quarantined' OR a2.says = 'quarantined' OR a3.says = 'quarantined' AS quarantined, a1.says = 'shared' OR a2.says = 'shared' OR a3.says = 'shared' AS shared) k
 CROSS JOIN LATERAL (SELECT CASE WHEN k.place = 1 THEN a1.says WHEN k.place = 2 THEN a2.says WHEN k.place = 3 THEN a3.says ELSE NULL END AS says, CASE WHEN k.place = 1 THEN a1.value WHEN k.place = 2 THEN a2.value WHEN k.place = 3 THEN a3.value ELSE NULL END AS value) c
 CROSS JOIN LATERAL (SELECT CASE WHEN c.says = 'tenant' THEN CASE WHEN k.place < 2 AND (a2.says = 'several' OR (a2.says = 'tenant' AND a2.value <> c.value)) THEN 'source 2 says ' || CASE WHEN a2.says = 'several' THEN 'several tenants' ELSE a2.value END WHEN k.place < 3 AND (a3.says = 'several' OR (a3.says = 'tenant' AND a3.value <> c.value)) THEN 'source 3 says ' || CASE WHEN a3.says = 'several' THEN 'several tenants' ELSE a3.value END ELSE NULL END END AS against) x
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN 'quarantine' WHEN k.place IS NULL AND k.shared THEN 'shared' WHEN k.place IS NULL OR c.says = 'unknown' THEN 'unassigned' WHEN c.says = 'several' OR x.against IS NOT NULL THEN 'conflict' ELSE 'assigned' END AS bin, CASE WHEN k.quarantined OR c.says IN ('unknown', 'several') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN 'its parent is quarantined' WHEN k.place IS NULL AND k.shared THEN 'its parent is shared' WHEN k.place IS NULL THEN 'no source has a value' WHEN c.says = 'unknown' THEN 'source ' || k.place || ' says ' || c.value || ', which is not a tenant' WHEN c.says = 'several' THEN 'source ' || k.place || ' matches several tenants' WHEN x.against IS NOT NULL THEN 'source ' || k.place || ' says ' || c.value || ', ' || x.against ELSE '' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN 'assigned' THEN d.value WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN NULL ELSE '__quarantine__' END AS derived, CASE d.bin WHEN 'assigned' THEN d.value WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN NULL ELSE '__quarantine__' END AS write) w
-WHERE w.write IS NOT NULL AND t.ctid >= $1 AND t.ctid < $2 AND (t.ctid::text::point)[1]::int % $3 = $4 AND (t."project_id" IS NULL OR (t."project_id")::text IN ('default', ''))
+WHERE t.ctid >= $1 AND t.ctid < $2 AND (t.ctid::text::point)[1]::int % $3 = $4 AND (t."project_id" IS NULL OR (t."project_id")::text IN ('default', ''))
+OFFSET 0) AS q WHERE q.write IS NOT NULL
 ),
 changed AS (UPDATE ONLY "public"."codigos_candidatos" AS t SET "project_id" = (d.write)::text FROM d WHERE t.ctid = d.tid AND t.xmin = d.version RETURNING d.item, d.present, d.write, d.reason),
 listed AS (INSERT INTO tenure.quarantine (store, object, item, reason) SELECT 'postgres', 'codigos_candidatos', CASE WHEN octet_length(item::text) <= 2000 THEN item ELSE jsonb_build_object('md5', md5(item::text), 'begins', left(item::text, 200)) END, reason FROM changed WHERE write = '__quarantine__' ON CONFLICT (store, object, item) DO NOTHING)
@@ -2005,11 +2236,11 @@ BEGIN
         FOR tenure_pass IN 0 .. tenure_passes - 1 LOOP
             PERFORM set_config('session_replication_role', 'replica', true);
             EXECUTE tenure_batch INTO tenure_changed USING format('(%s,0)', tenure_page)::tid,
-                format('(%s,0)', tenure_page + 500)::tid, tenure_passes, tenure_pass;
+                format('(%s,0)', tenure_page + 1000)::tid, tenure_passes, tenure_pass;
             tenure_total := tenure_total + tenure_changed;
             COMMIT;
         END LOOP;
-        tenure_page := tenure_page + 500;
+        tenure_page := tenure_page + 1000;
         RAISE NOTICE '%: % of % pages, % rows written', 'codigos_candidatos', least(tenure_page, tenure_pages), tenure_pages,
             tenure_total;
     END LOOP;
@@ -2034,23 +2265,26 @@ DECLARE
     tenure_pages bigint := pg_relation_size('"public"."analysis_memos"'::regclass) / current_setting('block_size')::int;
     tenure_few bigint := (SELECT count(*) FROM (SELECT 1 FROM ONLY "public"."analysis_memos" LIMIT 5001) AS few);
     tenure_dense int := (SELECT (reltuples / nullif(relpages, 0))::int FROM pg_class WHERE oid = '"public"."analysis_memos"'::regclass);
-    tenure_passes int := 16;
+    tenure_passes int := 12;
     tenure_page bigint := 0;
     tenure_changed bigint;
     tenure_total bigint := 0;
     -- $1 and $2: from which page to which; $3: the number of passes over them, $4: this pass.
     tenure_batch text := $batch$WITH d AS MATERIALIZED (
+SELECT q.tid, q.version, q.write, CASE WHEN q.write = '__quarantine__' THEN q.item END AS item, CASE WHEN q.write = '__quarantine__' THEN q.present END AS present, CASE WHEN q.write = '__quarantine__' THEN q.reason END AS reason FROM (
 SELECT t.ctid AS tid, t.xmin AS version, jsonb_build_object('id', t."id") AS item, (t."project_id")::text AS present, d.bin, w.derived, w.write, d.reason, d.by_application
 FROM ONLY "public"."analysis_memos" AS t
 LEFT JOIN "public"."entrevista_fragmentos" AS p1 ON p1."id" = t."fragmento_id"
-CROSS JOIN LATERAL (SELECT CASE WHEN (p1."project_id")::text = '__shared__' THEN 'shared' WHEN ((p1."project_id")::text IS NULL OR ((p1."project_id")::text)::text IN ('default', '')) THEN 'nothing' WHEN (p1."project_id")::text <> (p1."project_id")::text THEN 'several' WHEN (p1."project_id")::text = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, (p1."project_id")::text AS value) a1
+LEFT JOIN "public"."proyectos" AS g1 ON g1."id"::text = (p1."project_id")::text
+CROSS JOIN LATERAL (SELECT CASE WHEN (p1."project_id")::text = '__shared__' THEN 'shared' WHEN g1."id" IS NULL AND (p1."project_id")::text IS DISTINCT FROM '__quarantine__' THEN 'nothing' WHEN (p1."project_id")::text <> (p1."project_id")::text THEN 'several' WHEN (p1."project_id")::text = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, (p1."project_id")::text AS value) a1
 CROSS JOIN LATERAL (SELECT CASE WHEN a1.says NOT IN ('nothing', 'shared') THEN 1 ELSE NULL END AS place, a1.says = 'quarantined' AS quarantined, a1.says = 'shared' AS shared) k
 CROSS JOIN LATERAL (SELECT CASE WHEN k.place = 1 THEN a1.says ELSE NULL END AS says, CASE WHEN k.place = 1 THEN a1.value ELSE NULL END AS value) c
 CROSS JOIN LATERAL (SELECT CASE WHEN c.says = 'tenant' THEN NULL END AS against) x
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN 'quarantine' WHEN k.place IS NULL AND k.shared THEN 'shared' WHEN k.place IS NULL OR c.says = 'unknown' THEN 'unassigned' WHEN c.says = 'several' OR x.against IS NOT NULL THEN 'conflict' ELSE 'assigned' END AS bin, CASE WHEN k.quarantined OR c.says IN ('unknown', 'several') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN 'its parent is quarantined' WHEN k.place IS NULL AND k.shared THEN 'its parent is shared' WHEN k.place IS NULL THEN 'no source has a value' WHEN c.says = 'unknown' THEN 'source ' || k.place || ' says ' || c.value || ', which is not a tenant' WHEN c.says = 'several' THEN 'source ' || k.place || ' matches several tenants' WHEN x.against IS NOT NULL THEN 'source ' || k.place || ' says ' || c.value || ', ' || x.against ELSE '' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN 'assigned' THEN d.value WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN NULL ELSE NULL END AS derived, CASE d.bin WHEN 'assigned' THEN d.value WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN NULL ELSE NULL END AS write) w
-WHERE w.write IS NOT NULL AND t.ctid >= $1 AND t.ctid < $2 AND (t.ctid::text::point)[1]::int % $3 = $4 AND (t."project_id" IS NULL OR (t."project_id")::text IN ('default', ''))
+WHERE t.ctid >= $1 AND t.ctid < $2 AND (t.ctid::text::point)[1]::int % $3 = $4 AND (t."project_id" IS NULL OR (t."project_id")::text IN ('default', ''))
+OFFSET 0) AS q WHERE q.write IS NOT NULL
 ),
 changed AS (UPDATE ONLY "public"."analysis_memos" AS t SET "project_id" = (d.write)::text FROM d WHERE t.ctid = d.tid AND t.xmin = d.version RETURNING d.item, d.present, d.write, d.reason),
 listed AS (INSERT INTO tenure.quarantine (store, object, item, reason) SELECT 'postgres', 'analysis_memos', CASE WHEN octet_length(item::text) <= 2000 THEN item ELSE jsonb_build_object('md5', md5(item::text), 'begins', left(item::text, 200)) END, reason FROM changed WHERE write = '__quarantine__' ON CONFLICT (store, object, item) DO NOTHING)
@@ -2065,11 +2299,11 @@ BEGIN
         FOR tenure_pass IN 0 .. tenure_passes - 1 LOOP
             PERFORM set_config('session_replication_role', 'replica', true);
             EXECUTE tenure_batch INTO tenure_changed USING format('(%s,0)', tenure_page)::tid,
-                format('(%s,0)', tenure_page + 500)::tid, tenure_passes, tenure_pass;
+                format('(%s,0)', tenure_page + 1000)::tid, tenure_passes, tenure_pass;
             tenure_total := tenure_total + tenure_changed;
             COMMIT;
         END LOOP;
-        tenure_page := tenure_page + 500;
+        tenure_page := tenure_page + 1000;
         RAISE NOTICE '%: % of % pages, % rows written', 'analysis_memos', least(tenure_page, tenure_pages), tenure_pages,
             tenure_total;
     END LOOP;
@@ -2094,23 +2328,26 @@ DECLARE
     tenure_pages bigint := pg_relation_size('"public"."codigo_citas"'::regclass) / current_setting('block_size')::int;
     tenure_few bigint := (SELECT count(*) FROM (SELECT 1 FROM ONLY "public"."codigo_citas" LIMIT 5001) AS few);
     tenure_dense int := (SELECT (reltuples / nullif(relpages, 0))::int FROM pg_class WHERE oid = '"public"."codigo_citas"'::regclass);
-    tenure_passes int := 16;
+    tenure_passes int := 12;
     tenure_page bigint := 0;
     tenure_changed bigint;
     tenure_total bigint := 0;
     -- $1 and $2: from which page to which; $3: the number of passes over them, $4: this pass.
     tenure_batch text := $batch$WITH d AS MATERIALIZED (
+SELECT q.tid, q.version, q.write, CASE WHEN q.write = '__quarantine__' THEN q.item END AS item, CASE WHEN q.write = '__quarantine__' THEN q.present END AS present, CASE WHEN q.write = '__quarantine__' THEN q.reason END AS reason FROM (
 SELECT t.ctid AS tid, t.xmin AS version, jsonb_build_object('id', t."id") AS item, (t."project_id")::text AS present, d.bin, w.derived, w.write, d.reason, d.by_application
 FROM ONLY "public"."codigo_citas" AS t
 LEFT JOIN "public"."analisis_codigos_abiertos" AS p1 ON p1."fragmento_id" = t."fragmento_id" AND p1."codigo" = t."codigo"
-CROSS JOIN LATERAL (SELECT CASE WHEN (p1."project_id")::text = '__shared__' THEN 'shared' WHEN ((p1."project_id")::text IS NULL OR ((p1."project_id")::text)::text IN ('default', '')) THEN 'nothing' WHEN (p1."project_id")::text <> (p1."project_id")::text THEN 'several' WHEN (p1."project_id")::text = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, (p1."project_id")::text AS value) a1
+LEFT JOIN "public"."proyectos" AS g1 ON g1."id"::text = (p1."project_id")::text
+CROSS JOIN LATERAL (SELECT CASE WHEN (p1."project_id")::text = '__shared__' THEN 'shared' WHEN g1."id" IS NULL AND (p1."project_id")::text IS DISTINCT FROM '__quarantine__' THEN 'nothing' WHEN (p1."project_id")::text <> (p1."project_id")::text THEN 'several' WHEN (p1."project_id")::text = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, (p1."project_id")::text AS value) a1
 CROSS JOIN LATERAL (SELECT CASE WHEN a1.says NOT IN ('nothing', 'shared') THEN 1 ELSE NULL END AS place, a1.says = 'quarantined' AS quarantined, a1.says = 'shared' AS shared) k
 CROSS JOIN LATERAL (SELECT CASE WHEN k.place = 1 THEN a1.says ELSE NULL END AS says, CASE WHEN k.place = 1 THEN a1.value ELSE NULL END AS value) c
 CROSS JOIN LATERAL (SELECT CASE WHEN c.says = 'tenant' THEN NULL END AS against) x
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN 'quarantine' WHEN k.place IS NULL AND k.shared THEN 'shared' WHEN k.place IS NULL OR c.says = 'unknown' THEN 'unassigned' WHEN c.says = 'several' OR x.against IS NOT NULL THEN 'conflict' ELSE 'assigned' END AS bin, CASE WHEN k.quarantined OR c.says IN ('unknown', 'several') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN 'its parent is quarantined' WHEN k.place IS NULL AND k.shared THEN 'its parent is shared' WHEN k.place IS NULL THEN 'no source has a value' WHEN c.says = 'unknown' THEN 'source ' || k.place || ' says ' || c.value || ', which is not a tenant' WHEN c.says = 'several' THEN 'source ' || k.place || ' matches several tenants' WHEN x.against IS NOT NULL THEN 'source ' || k.place || ' says ' || c.value || ', ' || x.against ELSE '' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN 'assigned' THEN d.value WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN NULL ELSE '__quarantine__' END AS derived, CASE d.bin WHEN 'assigned' THEN d.value WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN NULL ELSE '__quarantine__' END AS write) w
-WHERE w.write IS NOT NULL AND t.ctid >= $1 AND t.ctid < $2 AND (t.ctid::text::point)[1]::int % $3 = $4 AND (t."project_id" IS NULL OR (t."project_id")::text IN ('default', ''))
+WHERE t.ctid >= $1 AND t.ctid < $2 AND (t.ctid::text::point)[1]::int % $3 = $4 AND (t."project_id" IS NULL OR (t."project_id")::text IN ('default', ''))
+OFFSET 0) AS q WHERE q.write IS NOT NULL
 ),
 changed AS (UPDATE ONLY "public"."codigo_citas" AS t SET "project_id" = (d.write)::text FROM d WHERE t.ctid = d.tid AND t.xmin = d.version RETURNING d.item, d.present, d.write, d.reason),
 listed AS (INSERT INTO tenure.quarantine (store, object, item, reason) SELECT 'postgres', 'codigo_citas', CASE WHEN octet_length(item::text) <= 2000 THEN item ELSE jsonb_build_object('md5', md5(item::text), 'begins', left(item::text, 200)) END, reason FROM changed WHERE write = '__quarantine__' ON CONFLICT (store, object, item) DO NOTHING)
@@ -2124,11 +2361,11 @@ BEGIN
     WHILE tenure_page < tenure_pages LOOP
         FOR tenure_pass IN 0 .. tenure_passes - 1 LOOP
             EXECUTE tenure_batch INTO tenure_changed USING format('(%s,0)', tenure_page)::tid,
-                format('(%s,0)', tenure_page + 500)::tid, tenure_passes, tenure_pass;
+                format('(%s,0)', tenure_page + 1000)::tid, tenure_passes, tenure_pass;
             tenure_total := tenure_total + tenure_changed;
             COMMIT;
         END LOOP;
-        tenure_page := tenure_page + 500;
+        tenure_page := tenure_page + 1000;
         RAISE NOTICE '%: % of % pages, % rows written', 'codigo_citas', least(tenure_page, tenure_pages), tenure_pages,
             tenure_total;
     END LOOP;
@@ -2152,23 +2389,26 @@ DECLARE
     tenure_pages bigint := pg_relation_size('"public"."memo_revisiones"'::regclass) / current_setting('block_size')::int;
     tenure_few bigint := (SELECT count(*) FROM (SELECT 1 FROM ONLY "public"."memo_revisiones" LIMIT 5001) AS few);
     tenure_dense int := (SELECT (reltuples / nullif(relpages, 0))::int FROM pg_class WHERE oid = '"public"."memo_revisiones"'::regclass);
-    tenure_passes int := 16;
+    tenure_passes int := 12;
     tenure_page bigint := 0;
     tenure_changed bigint;
     tenure_total bigint := 0;
     -- $1 and $2: from which page to which; $3: the number of passes over them, $4: this pass.
     tenure_batch text := $batch$WITH d AS MATERIALIZED (
+SELECT q.tid, q.version, q.write, CASE WHEN q.write = '__quarantine__' THEN q.item END AS item, CASE WHEN q.write = '__quarantine__' THEN q.present END AS present, CASE WHEN q.write = '__quarantine__' THEN q.reason END AS reason FROM (
 SELECT t.ctid AS tid, t.xmin AS version, jsonb_build_object('id', t."id") AS item, (t."project_id")::text AS present, d.bin, w.derived, w.write, d.reason, d.by_application
 FROM ONLY "public"."memo_revisiones" AS t
 LEFT JOIN "public"."analysis_memos" AS p1 ON p1."id" = t."memo_id"
-CROSS JOIN LATERAL (SELECT CASE WHEN (p1."project_id")::text = '__shared__' THEN 'shared' WHEN ((p1."project_id")::text IS NULL OR ((p1."project_id")::text)::text IN ('default', '')) THEN 'nothing' WHEN (p1."project_id")::text <> (p1."project_id")::text THEN 'several' WHEN (p1."project_id")::text = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, (p1."project_id")::text AS value) a1
+LEFT JOIN "public"."proyectos" AS g1 ON g1."id"::text = (p1."project_id")::text
+CROSS JOIN LATERAL (SELECT CASE WHEN (p1."project_id")::text = '__shared__' THEN 'shared' WHEN g1."id" IS NULL AND (p1."project_id")::text IS DISTINCT FROM '__quarantine__' THEN 'nothing' WHEN (p1."project_id")::text <> (p1."project_id")::text THEN 'several' WHEN (p1."project_id")::text = '__quarantine__' THEN 'quarantined' ELSE 'tenant' END AS says, (p1."project_id")::text AS value) a1
 CROSS JOIN LATERAL (SELECT CASE WHEN a1.says NOT IN ('nothing', 'shared') THEN 1 ELSE NULL END AS place, a1.says = 'quarantined' AS quarantined, a1.says = 'shared' AS shared) k
 CROSS JOIN LATERAL (SELECT CASE WHEN k.place = 1 THEN a1.says ELSE NULL END AS says, CASE WHEN k.place = 1 THEN a1.value ELSE NULL END AS value) c
 CROSS JOIN LATERAL (SELECT CASE WHEN c.says = 'tenant' THEN NULL END AS against) x
 CROSS JOIN LATERAL (SELECT CASE WHEN k.quarantined THEN 'quarantine' WHEN k.place IS NULL AND k.shared THEN 'shared' WHEN k.place IS NULL OR c.says = 'unknown' THEN 'unassigned' WHEN c.says = 'several' OR x.against IS NOT NULL THEN 'conflict' ELSE 'assigned' END AS bin, CASE WHEN k.quarantined OR c.says IN ('unknown', 'several') THEN NULL ELSE c.value END AS value, CASE WHEN k.quarantined THEN 'its parent is quarantined' WHEN k.place IS NULL AND k.shared THEN 'its parent is shared' WHEN k.place IS NULL THEN 'no source has a value' WHEN c.says = 'unknown' THEN 'source ' || k.place || ' says ' || c.value || ', which is not a tenant' WHEN c.says = 'several' THEN 'source ' || k.place || ' matches several tenants' WHEN x.against IS NOT NULL THEN 'source ' || k.place || ' says ' || c.value || ', ' || x.against ELSE '' END AS reason) s
 CROSS JOIN LATERAL (SELECT s.bin, s.value, s.reason, false AS by_application) d
 CROSS JOIN LATERAL (SELECT CASE d.bin WHEN 'assigned' THEN d.value WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN NULL ELSE NULL END AS derived, CASE d.bin WHEN 'assigned' THEN d.value WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN NULL ELSE NULL END AS write) w
-WHERE w.write IS NOT NULL AND t.ctid >= $1 AND t.ctid < $2 AND (t.ctid::text::point)[1]::int % $3 = $4 AND (t."project_id" IS NULL OR (t."project_id")::text IN ('default', ''))
+WHERE t.ctid >= $1 AND t.ctid < $2 AND (t.ctid::text::point)[1]::int % $3 = $4 AND (t."project_id" IS NULL OR (t."project_id")::text IN ('default', ''))
+OFFSET 0) AS q WHERE q.write IS NOT NULL
 ),
 changed AS (UPDATE ONLY "public"."memo_revisiones" AS t SET "project_id" = (d.write)::text FROM d WHERE t.ctid = d.tid AND t.xmin = d.version RETURNING d.item, d.present, d.write, d.reason),
 listed AS (INSERT INTO tenure.quarantine (store, object, item, reason) SELECT 'postgres', 'memo_revisiones', CASE WHEN octet_length(item::text) <= 2000 THEN item ELSE jsonb_build_object('md5', md5(item::text), 'begins', left(item::text, 200)) END, reason FROM changed WHERE write = '__quarantine__' ON CONFLICT (store, object, item) DO NOTHING)
@@ -2182,11 +2422,11 @@ BEGIN
     WHILE tenure_page < tenure_pages LOOP
         FOR tenure_pass IN 0 .. tenure_passes - 1 LOOP
             EXECUTE tenure_batch INTO tenure_changed USING format('(%s,0)', tenure_page)::tid,
-                format('(%s,0)', tenure_page + 500)::tid, tenure_passes, tenure_pass;
+                format('(%s,0)', tenure_page + 1000)::tid, tenure_passes, tenure_pass;
             tenure_total := tenure_total + tenure_changed;
             COMMIT;
         END LOOP;
-        tenure_page := tenure_page + 500;
+        tenure_page := tenure_page + 1000;
         RAISE NOTICE '%: % of % pages, % rows written', 'memo_revisiones', least(tenure_page, tenure_pages), tenure_pages,
             tenure_total;
     END LOOP;

@@ -8,8 +8,8 @@
 # are and copies them, with their vectors and the key, into a new collection of the same configuration.
 #
 # Rendered by `tenure render`; change the playbook, not this file.
-# playbook e9d6c79d124ec092f1e1e3aa8911b805d77e2b5868c92d75347ac8b944f69375
-# plan     3a70a94de3bc3cf7b9cb0ef107ccb7a3ad73ea2eed92c74020cc07c17ee0efc7
+# playbook 06f95fb3fb1eb58d7666c51765ef7da343580bf20aed9629648de3bb4afdb57b
+# plan     5c9b0f97855f7b151983195a1f1869a3006de9e77d556dcae22b4be6657a633a
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 PLAN: dict[str, Any] = {
-    "plan": "3a70a94de3bc3cf7b9cb0ef107ccb7a3ad73ea2eed92c74020cc07c17ee0efc7",
+    "plan": "5c9b0f97855f7b151983195a1f1869a3006de9e77d556dcae22b4be6657a633a",
     "key": "project_id",
     "path": "project_id",
     "type": "text",
