@@ -22,13 +22,15 @@ from tenure.attribution.items import Item, Lookups, as_text, decide_items, is_uu
 from tenure.attribution.resolve import Answer, Decision, Says
 from tenure.attribution.rows import raw, table_sql
 from tenure.attribution.spec import ColumnSource, ItemRule, RowSource
-from tenure.stores.qdrant import PAGE, Point, PointId, QdrantStore, path
+from tenure.stores.qdrant import Point, PointId, QdrantStore, path
 from tenure.values import Frozen, TenantKey
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
 STALE = "no row knows this point"
+# Points a page where all of a collection is read: with what the driver makes of them, some 3 KB each.
+READ = 2000
 # What `resolve` says of an item when every source is silent; a unit test holds it to that.
 SILENT = "no source has a value"
 
@@ -295,7 +297,7 @@ def count_bins_points(
     are asked and `drift` stays 0. *each* sees every decided point (for an export), *advance* how many are done.
     """
     counts = PointCounts()
-    for points in store.pages(spec.collection, fields=spec.fields, limit=PAGE):
+    for points in store.pages(spec.collection, fields=spec.fields, limit=READ):
         decided = decide_points(spec, points, lookups, rows_exist, drift=drift, resolve=resolve)
         known = _known(spec, points, lookups)
         for one in decided:

@@ -21,7 +21,7 @@ from tenure.attribution.graph import NodeSpec, RelationshipSpec
 from tenure.attribution.graph_bins import decided_nodes, decided_relationships
 from tenure.attribution.graph_memory import Memory
 from tenure.attribution.graph_read import chunks
-from tenure.attribution.points import RowsExist, decide_points
+from tenure.attribution.points import READ, RowsExist, decide_points
 from tenure.attribution.rows import decision, table_sql
 from tenure.attribution.sources_scope import item_sql
 from tenure.checks.base import View
@@ -172,7 +172,7 @@ def _points(view: View, spec: PointSpec) -> Iterator[list[Any]]:
     assert view.qdrant is not None
     rows_exist = RowsExist(view.postgres.connection)
     with resolving(view, spec.collection) as resolve:
-        for page in view.qdrant.pages(spec.collection, fields=spec.fields):
+        for page in view.qdrant.pages(spec.collection, fields=spec.fields, limit=READ):
             for one in decide_points(spec, page, view.lookups, rows_exist, resolve=resolve):
                 if one.stale or one.decision.bin in OPEN_BINS:
                     yield [one.point.id, None, "quarantine" if one.stale else one.decision.bin, one.reason]

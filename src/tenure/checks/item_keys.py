@@ -20,7 +20,7 @@ from tenure.attribution.graph_pages import scan_nodes, scan_relationships
 from tenure.attribution.graph_read import Node, Relationship
 from tenure.attribution.graph_values import Decided
 from tenure.attribution.items import as_text
-from tenure.attribution.points import PointSpec, Resolve, RowsExist, canonical, decide_points
+from tenure.attribution.points import READ, PointSpec, Resolve, RowsExist, canonical, decide_points
 from tenure.attribution.resolve import Answer, Says
 from tenure.attribution.spec import ColumnSource, ItemRule
 from tenure.checks.base import SAMPLE, View
@@ -140,7 +140,7 @@ def _resolved_points(view: View, spec: PointSpec, resolve: Resolve | None) -> It
     name = view.key.name
     # A rule that reads the key itself would have nothing to read without it.
     reads_key = any(isinstance(source, ColumnSource) and source.name == name for source in spec.rule.sources)
-    for points in view.qdrant.pages(spec.collection, fields=spec.fields):
+    for points in view.qdrant.pages(spec.collection, fields=spec.fields, limit=READ):
         bare = list(points) if reads_key else [Point(p.id, _without(p.payload, name)) for p in points]
         decided = [
             Decided(replace(one.decision, write=one.write))

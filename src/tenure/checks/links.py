@@ -17,7 +17,7 @@ from psycopg import Connection, sql
 from tenure.attribution.graph import NodeSpec
 from tenure.attribution.graph_read import Shapes
 from tenure.attribution.items import as_text
-from tenure.attribution.points import PointSpec, canonical
+from tenure.attribution.points import READ, PointSpec, canonical
 from tenure.attribution.rows import raw, table_sql
 from tenure.attribution.spec import ItemRule, RowSource
 from tenure.checks.base import SAMPLE, View
@@ -123,7 +123,7 @@ def items(view: View, link: Link) -> Iterator[tuple[str, str]]:
     assert view.qdrant is not None
     fields = [path(view.key.name), *([path(link.rows.match)] if link.rows.match is not None else [])]
     with resolving(view, link.object) as resolve:
-        for points in view.qdrant.pages(link.object, fields=fields):
+        for points in view.qdrant.pages(link.object, fields=fields, limit=READ):
             known = [one.identity for one in resolve(points)] if resolve is not None else [p.id for p in points]
             for point, identity in zip(points, known, strict=True):
                 value = identity if link.rows.match is None else _at(point.payload, link.rows.match)
