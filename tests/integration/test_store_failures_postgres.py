@@ -27,7 +27,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tenure.demo.servers import EmbeddedPostgres
 from tenure.errors import InterruptedRunError, StandbyError, StoreFailedError
-from tenure.operations import backfill_rows
+from tenure.operations import row_ranges
 from tenure.runner import lease
 from tenure.stores import postgres, postgres_errors
 from tenure.stores.postgres import PostgresStore
@@ -38,7 +38,7 @@ from tenure.values import Phase
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ranges of a few pages, so that a small table has many batches; a lease that is soon over where it was not given
     back."""
-    monkeypatch.setattr(backfill_rows, "RANGE_PAGES", 60)
+    monkeypatch.setattr(row_ranges, "RANGE_PAGES", 60)
     monkeypatch.setattr(lease, "LEASE_SECONDS", 5.0)
 
 
