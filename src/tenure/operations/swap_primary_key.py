@@ -12,6 +12,7 @@ from tenure.operations.base import Operation
 from tenure.operations.concurrent_index import IndexBuild
 from tenure.operations.drop_unique import depended_on
 from tenure.operations.old_unique import OldUnique
+from tenure.operations.partitioned_key import PartitionedKey
 from tenure.operations.text import as_texts, short_name
 from tenure.values import Finding, Hazard, Outcome, Phase, Store
 
@@ -26,6 +27,7 @@ class SwapPrimaryKey(Operation):
     """Drops the old primary key and makes `new`, the unique index built in constrain, the primary key, at once.
 
     Composite foreign keys that hang on the index stay on it. Foreign keys to the old key have to be gone before.
+    `parts` is how it is done where the table is partitioned.
     """
 
     kind: ClassVar[str] = "swap_primary_key"
@@ -36,6 +38,7 @@ class SwapPrimaryKey(Operation):
     new: str
     new_body: str
     replica_identity: bool = False
+    parts: PartitionedKey | None = None
     lock: str = "ACCESS EXCLUSIVE, milliseconds"
     hazards: tuple[Hazard, ...] = (Hazard.ACCESS_EXCLUSIVE, Hazard.IRREVERSIBLE, Hazard.BREAKS_ON_CONFLICT)
 
@@ -44,10 +47,22 @@ class SwapPrimaryKey(Operation):
         return f"primary key of {self.old.index.table.display}: {self.new} in place of {self.old.constraint}"
 
     def statements(self) -> tuple[str, ...]:
-        """Return the swap, one transaction."""
-        return as_texts(self._swap())
+        """Return the builds that a partitioned table needs, then the swap, one transaction."""
+        return as_texts([*(text for build in self._built() for text in build.statements()), *self._swap()])
+
+    def _built(self) -> list[IndexBuild]:
+        """Return the indexes to build before the swap."""
+        return self.parts.builds(self.new, self.new_body) if self.parts is not None else []
+
+    def _built_back(self) -> list[IndexBuild]:
+        """Return the indexes to build before the way back."""
+        if self.parts is None:
+            return [self.old.index, self._bare()]
+        return [*self.parts.old_builds(self.old), *([] if self.parts.referenced else [self._bare()])]
 
     def _swap(self) -> list[sql.Composed]:
+        if self.parts is not None:
+            return self.parts.swap(self.old, self.new)
         table, name = table_sql(self.old.index.table), sql.Identifier(self.new)
         promote = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} PRIMARY KEY USING INDEX {}").format(table, name, name)
         return [self.old.drop(), promote, *self._identity(self.new)]
@@ -65,13 +80,15 @@ class SwapPrimaryKey(Operation):
             return Outcome(planned=1, changed=0, note="swapped already")
         with ctx.postgres.connection() as connection:
             hanging = self._hanging(connection)
-        built = [*self.old.index.statements(), *self._bare().statements()]
+        built = [text for build in self._built_back() for text in build.statements()]
         before = {
             "definition": self.old.definition,
             "constraint": self.old.constraint,
             "script": as_texts([*built, *self._swap_back(hanging), *_validations(hanging)]),
         }
         ctx.ledger.journal(self.id, "postgres", self.object, [({"primary_key": self.old.index.name}, before, self.new)])
+        for build in self._built():
+            build.build(ctx, self.id, self.object)
         try:
             ctx.postgres.ddl(self._swap(), notify=lambda text: ctx.reporter.note(self.id, text))
         except errors.DependentObjectsStillExist as error:
@@ -89,8 +106,8 @@ class SwapPrimaryKey(Operation):
         """
         if self.old.exists(ctx):
             return Outcome(note="still there")
-        self.old.index.build(ctx, self.id, self.object)
-        self._bare().build(ctx, self.id, self.object)
+        for build in self._built_back():
+            build.build(ctx, self.id, self.object)
         with ctx.postgres.connection() as connection:
             hanging = self._hanging(connection)
         notify = lambda text: ctx.reporter.note(self.id, text)  # noqa: E731
@@ -107,6 +124,8 @@ class SwapPrimaryKey(Operation):
         """Return what puts the old key back, once both indexes are built; one transaction. Foreign keys that hang on
         the new one are made again on its bare form, to be validated afterwards."""
         table = self.old.index.table
+        if self.parts is not None:
+            return self.parts.swap_back(self.old, self.new, self._bare().name)
         drops = [
             sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(raw(owner), sql.Identifier(name))
             for owner, name, _ in hanging
@@ -129,7 +148,10 @@ class SwapPrimaryKey(Operation):
         ]
 
     def _hanging(self, connection: Connection[Any]) -> list[Hanging]:
-        """Return the foreign keys that hang on the new key: table (quoted), name, definition."""
+        """Return the foreign keys that hang on the new key, and have to move on the way back: table (quoted), name,
+        definition. Those to a partitioned table hang on its unique, which is no part of the key."""
+        if self.parts is not None:
+            return []
         rows = connection.execute(
             "SELECT format('%%I.%%I', n.nspname, c.relname), k.conname, "
             "regexp_replace(pg_get_constraintdef(k.oid), ' NOT VALID$', '') "

@@ -14,12 +14,14 @@ from tenure.operations.drop_foreign_key import DropForeignKey
 from tenure.operations.drop_unique import DropUnique
 from tenure.operations.key_index import KeyIndex, SurrogateUnique
 from tenure.operations.old_unique import OldUnique
+from tenure.operations.partitioned_key import PartitionedKey, PartitionKey
 from tenure.operations.rescope_unique import RescopeUnique
 from tenure.operations.swap_primary_key import SwapPrimaryKey
 from tenure.planner import rows
 from tenure.planner.references import Reference, composite, references
 from tenure.planner.uniques import (
     Verdict,
+    below,
     classify,
     deferral,
     free_name,
@@ -54,7 +56,7 @@ def constrain(
 ) -> Iterator[Operation]:
     """Yield uniques first, then foreign keys, which point at them; what there is to say goes to *findings*."""
     design = _design(playbook, catalog, built)
-    findings.extend(_classes(design))
+    findings.extend(_classes(design, built.key.name))
     findings.extend(_views(catalog, built))
     for verdict, _ in design.rescoped:
         findings.extend(usages(catalog, verdict.table, verdict.index, built.key.name))
@@ -94,13 +96,13 @@ def contract(
                 planned=1,
             )
     for verdict, operation in design.rescoped:
-        reason = held.get((verdict.table.display, verdict.index.name)) or _immovable(verdict, operation)
+        reason = held.get((verdict.table.display, verdict.index.name)) or _immovable(catalog, verdict, operation)
         if reason:
             title = f"{verdict.index.name} stays global: {reason}"
             remedy = f"Remove the reason, or say so: `unique: {{{verdict.index.name}: {{keep: REASON}}}}`."
             findings.append(_say("TEN027", "warning", verdict.object, title, remedy))
         else:
-            yield _drop(catalog, verdict, operation)
+            yield _drop(catalog, verdict, operation, design)
     for fill in fillers:
         yield DropFillTrigger(**fill)
 
@@ -166,18 +168,20 @@ def _top(catalog: PostgresCatalog, name: str) -> str:
     return name if table is None or table.partition_of is None else _top(catalog, table.partition_of)
 
 
-def _immovable(verdict: Verdict, operation: RescopeUnique) -> str:
+def _immovable(catalog: PostgresCatalog, verdict: Verdict, operation: RescopeUnique) -> str:
     """Return why an old unique cannot be dropped in good order, or nothing."""
     index, table = verdict.index, verdict.table
     if index.primary and operation.index.leaves:
-        return "Postgres cannot make an index of a partitioned table its primary key; swap it by hand in a window"
+        keys = [part for child in below(catalog, table) for part in child.indexes if part.primary]
+        if any(part.replica_identity for part in keys):
+            return "a partition has its part of it as its replica identity by name; set that to DEFAULT first"
     replicated = (index.primary and bool(table.publications)) or index.replica_identity
     if replicated and (operation.null_keys or index.predicate is not None or index.deferrable):
         return "logical replication knows rows by it, and the per-tenant form cannot stand in"
     return ""
 
 
-def _drop(catalog: PostgresCatalog, verdict: Verdict, operation: RescopeUnique) -> Operation:
+def _drop(catalog: PostgresCatalog, verdict: Verdict, operation: RescopeUnique, design: Design) -> Operation:
     """Return what drops an old unique, or swaps a primary key for its per-tenant form."""
     index, table = verdict.index, verdict.table
     expressions = iter(index.expressions)
@@ -205,6 +209,7 @@ def _drop(catalog: PostgresCatalog, verdict: Verdict, operation: RescopeUnique) 
             new=operation.index.name,
             new_body=operation.index.body,
             replica_identity=index.replica_identity,
+            parts=_parts(catalog, verdict, operation, design) if operation.index.leaves else None,
             planned=1,
         )
     return DropUnique(
@@ -216,7 +221,30 @@ def _drop(catalog: PostgresCatalog, verdict: Verdict, operation: RescopeUnique) 
     )
 
 
-def _classes(design: Design) -> Iterator[Finding]:
+def _parts(catalog: PostgresCatalog, verdict: Verdict, operation: RescopeUnique, design: Design) -> PartitionedKey:
+    """Return how the primary key of a partitioned table is swapped."""
+    table, index = verdict.table, verdict.index
+    include = f" INCLUDE ({', '.join(quoted(column) for column in index.include)})" if index.include else ""
+    columns = [column for column in index.columns if column is not None]
+    wanted = set(operation.columns) - {operation.columns[0]}
+    return PartitionedKey(
+        partitions=tuple(
+            PartitionKey(table=TableName(schema_name=child.schema_name, name=child.name), old=part.name)
+            for child in below(catalog, table)
+            if child.kind == "table"
+            for part in child.indexes
+            if part.primary
+        ),
+        columns=f"({', '.join(quoted(column) for column in operation.columns)}){include}",
+        old_columns=f"({', '.join(quoted(column) for column in columns)}){include}",
+        referenced=any(
+            reference.composite and reference.parent is table and set(reference.key.ref_columns) == wanted
+            for reference in design.references
+        ),
+    )
+
+
+def _classes(design: Design, key: str) -> Iterator[Finding]:
     """Yield the class of every unique that is not re-scoped: those that are show as operations."""
     found = [verdict for verdicts in design.verdicts.values() for verdict in verdicts]
     names = tuple(verdict.object for verdict in found if verdict.group == "surrogate")
@@ -232,11 +260,25 @@ def _classes(design: Design) -> Iterator[Finding]:
                 "TEN021",
                 "warning",
                 verdict.object,
-                f"exclusion constraint {verdict.index.name} holds across tenants and {verdict.reason}: "
+                f"exclusion constraint {verdict.index.name} stays global, since Postgres builds one under ACCESS "
+                "EXCLUSIVE only: a tenant's row is refused where it meets another tenant's, and so tells of it: "
                 f"{verdict.index.constraint_definition}",
-                "Add the key WITH = to it by hand in a window, or keep it: "
+                f"In a window: {_scoped_exclusion(verdict, key)} Or keep it on purpose: "
                 f"`unique: {{{verdict.index.name}: {{keep: REASON}}}}`.",
             )
+
+
+def _scoped_exclusion(verdict: Verdict, key: str) -> str:
+    """Return the statements that put the key into an exclusion constraint, which the old one always lets through."""
+    index, table = verdict.index, verdict.table
+    before, opening, rest = (index.constraint_definition or "").partition("(")
+    name = quoted(index.constraint or index.name)
+    extension = "CREATE EXTENSION IF NOT EXISTS btree_gist; " if index.method == "gist" else ""
+    owner = ".".join(map(quoted, (table.schema_name, table.name)))
+    return (
+        f"{extension}ALTER TABLE {owner} DROP CONSTRAINT {name}, "
+        f"ADD CONSTRAINT {name} {before}{opening}{quoted(key)} WITH =, {rest};"
+    )
 
 
 def _views(catalog: PostgresCatalog, built: RowRules) -> Iterator[Finding]:
