@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from graph_support import FRAGMENT, KEY, context, fragments, keys, register, rul
 from tenure.attribution.graph import GraphSpec, NodeSpec
 from tenure.demo.servers import EmbeddedNeo4j
 from tenure.errors import InterruptedRunError, StoreFailedError
-from tenure.operations import graph_keys, node_backfill
+from tenure.operations import graph_backfill, node_backfill
 from tenure.operations.graph_keys import KeyWriter
 from tenure.operations.identity_index import IdentityIndex
 from tenure.operations.node_backfill import NodeBackfill
@@ -43,8 +44,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many small batches."""
     monkeypatch.setattr(node_backfill, "FIRST_BATCH", 50)
     monkeypatch.setattr(node_backfill, "NODES_A_RANGE", 500)
-    monkeypatch.setattr(graph_keys, "LEAST_BATCH", 50)
-    monkeypatch.setattr(graph_keys, "LARGEST_BATCH", 50)
+    monkeypatch.setattr(graph_backfill, "LEAST_BATCH", 50)
+    monkeypatch.setattr(graph_backfill, "LARGEST_BATCH", 50)
 
 
 @contextmanager
@@ -139,34 +140,48 @@ def test_commits_whose_outcome_nobody_knows(
             assert any("could not be reached" in text for text in notes.texts)
 
 
-def test_a_server_that_crashes_and_comes_back_read_only_and_then_short_of_memory(
+def test_a_server_that_comes_back_read_only_crashes_and_is_short_of_memory_then(
     neo4j_server: EmbeddedNeo4j, neo4j_url: str, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(graph_keys, "LARGEST_BATCH", 2000)
     with (
         filled(postgres_dsn, neo4j_url) as (ctx, notes),
-        at_batch(monkeypatch, 5, neo4j_server.kill),
+        at_batch(monkeypatch, 5, neo4j_server.stop),
         ThreadPoolExecutor(1) as pool,
     ):
-        run = pool.submit(backfill, ctx)
-        notes.wait_for("could not be reached")
-        with settings(neo4j_server, server__databases__read_only="neo4j"):
-            neo4j_server.start()
-        notes.wait_for("takes no writes now", 120)
-        neo4j_server.stop()
-        with settings(neo4j_server, db__memory__transaction__max="1m"):
-            neo4j_server.start()
         try:
+            run = pool.submit(backfill, ctx)
+            notes.wait_for("could not be reached")
+            with settings(neo4j_server, server__databases__read_only="neo4j"):
+                neo4j_server.start()
+            notes.wait_for("takes no writes now", 120)
+            neo4j_server.kill()
+            with settings(neo4j_server, db__memory__transaction__max="1m"):
+                neo4j_server.start()
             assert run.result(120).left == 0
             whole(ctx)
             assert any("goes on after" in text for text in notes.texts)
-            events = [kind for kind, _, _, _ in ctx.ledger.events(1)] if ctx.run else []
             with ctx.postgres.connection() as connection:
-                rows = connection.execute("SELECT kind, object FROM tenure.event ORDER BY id").fetchall()
-            assert ("waiting", "neo4j") in rows, events
-            assert ("went on", "neo4j") in rows
+                events = connection.execute("SELECT kind, object FROM tenure.event").fetchall()
+            assert {("waiting", "neo4j"), ("went on", "neo4j")} <= set(events)
+            _write_with_little_memory(ctx, notes)
         finally:
             neo4j_server.restart()
+
+
+def _write_with_little_memory(ctx: Context, notes: Notes) -> None:
+    """A batch that does not fit is sent in halves until it does."""
+    other = NodeBackfill(object="Other", graph=GRAPH)
+    sizes: list[int] = []
+
+    def work() -> int:
+        sizes.append(ctx.pace.size(other.id, start=40_000, least=1, most=40_000))
+        written = ctx.neo4j.write("UNWIND range(1, $size) AS i CREATE (:Other {id: i})", size=sizes[-1])
+        return written.counters["nodes_created"]
+
+    assert Failures(ctx).persist(other, "range 0", work) == sizes[-1]
+    assert len(sizes) > 1
+    assert all(after == before // 2 for before, after in pairwise(sizes))
+    assert any("The next batch is half as large." in text for text in notes.texts)
 
 
 def test_a_server_that_stays_away_ends_the_run_and_a_request_to_stop_ends_the_wait(
