@@ -51,9 +51,12 @@ def _write(path: Path, text: str) -> None:
 
 
 def _show(made: Plan) -> None:
+    from tenure.report.estimates import estimates_table
     from tenure.report.text import plan_text, stdout_console
 
     console = stdout_console()
     console.print(plan_text(made, console.width))
+    if (table := estimates_table(made)) is not None:
+        console.print("", table)
     if made.errors:
         click.echo("Nothing can be run before the errors are resolved.")

@@ -60,7 +60,7 @@ class BackfillRows(Operation):
     kind: ClassVar[str] = "backfill_rows"
     phase: ClassVar[Phase] = Phase.BACKFILL
     store: ClassVar[Store] = "postgres"
-    volatile: ClassVar[frozenset[str]] = frozenset({"planned", "rows_per_page", "fillfactor"})
+    volatile: ClassVar[frozenset[str]] = frozenset({"planned", "rows_per_page", "fillfactor", "estimated_seconds"})
     ranged: ClassVar[bool] = True
 
     rule: RowRule
@@ -68,6 +68,7 @@ class BackfillRows(Operation):
     key_types: tuple[str, ...] = ()
     rows_per_page: int = 0
     fillfactor: int = 100
+    estimated_seconds: float | None = None
     way: Way = "plain"
     lock: str = "ROW EXCLUSIVE; row locks for one batch"
     hazards: tuple[Hazard, ...] = ()

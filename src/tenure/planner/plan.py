@@ -12,6 +12,7 @@ from pydantic import SerializeAsAny
 
 from tenure.operations import load
 from tenure.operations.base import Operation
+from tenure.planner.estimate import Estimate
 from tenure.values import Finding, Frozen, Phase, TenantKey
 
 
@@ -19,7 +20,7 @@ class Plan(Frozen):
     """Operations in order, and what the planner has to say of them.
 
     `findings` are errors (then there is nothing to run), warnings and notices; `shared` and `exempt` the objects that
-    stay as they are, with the reason.
+    stay as they are, with the reason; `estimates` what operations on rows may take, by their id.
     """
 
     key: TenantKey
@@ -28,11 +29,13 @@ class Plan(Frozen):
     operations: tuple[SerializeAsAny[Operation], ...] = ()
     findings: tuple[Finding, ...] = ()
     untouched: tuple[tuple[str, str, str], ...] = ()
+    estimates: tuple[tuple[str, Estimate], ...] = ()
 
     @cached_property
     def hash(self) -> str:
         """Return the sha256 of the plan: the same inputs give the same hash, whatever the data's volume is."""
         body = self.dump()
+        del body["estimates"]
         body["operations"] = [operation["digest"] for operation in body["operations"]]
         body["findings"] = [{**finding, "title": ""} for finding in body["findings"]]
         text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -57,6 +60,7 @@ class Plan(Frozen):
             "operations": [{**operation.dump(), "described": operation.describe()} for operation in self.operations],
             "findings": [finding.model_dump(mode="json") for finding in self.findings],
             "untouched": [list(entry) for entry in self.untouched],
+            "estimates": {id_: estimate.model_dump(mode="json") for id_, estimate in self.estimates},
         }
 
     @classmethod
@@ -69,4 +73,6 @@ class Plan(Frozen):
             operations=tuple(load(body) for body in data["operations"]),
             findings=tuple(Finding.model_validate(finding) for finding in data["findings"]),
             untouched=tuple((a, b, c) for a, b, c in data["untouched"]),
+            # Plans of an earlier version have none.
+            estimates=tuple((id_, Estimate.model_validate(body)) for id_, body in data.get("estimates", {}).items()),
         )

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from tenure.attribution.build import row_rules
 from tenure.catalog import Catalog
+from tenure.operations.backfill_rows import BackfillRows
 from tenure.operations.base import Operation
 from tenure.planner import constraints, graph, points, row_security, rows
 from tenure.planner.classify import classification
+from tenure.planner.estimate import estimates
 from tenure.planner.plan import Plan
 from tenure.playbook.models import Playbook
 from tenure.values import Finding
@@ -49,6 +51,13 @@ def plan(playbook: Playbook, catalog: Catalog) -> Plan:
 
     failed = any(finding.severity == "error" for finding in findings)
     ordered = [] if failed else sorted(operations(), key=lambda operation: operation.phase.order)
+    likely = estimates(ordered, catalog.postgres, playbook.limits.workers.postgres)
+    ordered = [
+        operation.model_copy(update={"estimated_seconds": likely[operation.id].seconds})
+        if isinstance(operation, BackfillRows) and operation.id in likely
+        else operation
+        for operation in ordered
+    ]
     findings = [*dict.fromkeys(findings)]
     if any(finding.severity == "error" for finding in findings):
         ordered = []
@@ -59,6 +68,7 @@ def plan(playbook: Playbook, catalog: Catalog) -> Plan:
         operations=tuple(ordered),
         findings=tuple(findings),
         untouched=tuple(_untouched(playbook)),
+        estimates=tuple(likely.items()) if ordered else (),
     )
 
 

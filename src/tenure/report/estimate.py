@@ -12,6 +12,9 @@ RATES = {"postgres": 34_000, "neo4j": 38_000, "qdrant": 1_400}
 def estimate(operation: Operation) -> float | None:
     """Return seconds for an operation that goes through items, None for one that takes no time worth naming, or
     whose time is not known."""
+    known: float | None = getattr(operation, "estimated_seconds", None)
+    if known is not None:
+        return known
     if not operation.ranged or operation.planned is None or operation.store not in RATES:
         return None
     return operation.planned / RATES[operation.store]

@@ -24,6 +24,7 @@ def plan_document(session: Session, plan: Plan) -> dict[str, Any]:
         "operations": [operation_document(session.ledger, each, rows.get(each.id)) for each in plan.operations],
         "findings": [finding.model_dump(mode="json") for finding in plan.findings],
         "untouched": [{"store": store, "object": name, "reason": reason} for store, name, reason in plan.untouched],
+        "estimates": {id_: estimate.model_dump(mode="json") for id_, estimate in plan.estimates},
     }
 
 
