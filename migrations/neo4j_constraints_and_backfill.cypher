@@ -17,7 +17,7 @@
 //
 // Rendered by `tenure render`; change the playbook, not this file.
 // playbook 06f95fb3fb1eb58d7666c51765ef7da343580bf20aed9629648de3bb4afdb57b
-// plan     5c9b0f97855f7b151983195a1f1869a3006de9e77d556dcae22b4be6657a633a
+// plan     36c0a717cb31e1af3b1ad94f11f7124a1a0e42626e5773c8a30454f48b435888
 
 
 // 1. Look at this first: each must give no row, or the constraint per tenant cannot be made.
