@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from neo4j.exceptions import ClientError, Neo4jError, ServiceUnavailable
@@ -11,6 +12,7 @@ from test_graph_attribution import graph
 
 from tenure.errors import GraphConstraintError, GraphMemoryError, StoreError, StoreUnreachableError
 from tenure.operations.base import Operation
+from tenure.operations.graph_keys import FIRST_BATCH, LARGEST_BATCH, LEAST_BATCH
 from tenure.operations.graph_text import literal
 from tenure.operations.graph_undo import _layers
 from tenure.operations.identity_index import IdentityIndex
@@ -18,6 +20,8 @@ from tenure.operations.node_backfill import NodeBackfill
 from tenure.operations.node_constraint import NodeConstraint
 from tenure.operations.relationship_backfill import RelationshipBackfill
 from tenure.operations.split_node import SplitNode
+from tenure.runner.context import Context
+from tenure.runner.pace import Pace
 from tenure.stores.neo4j import Neo4jStore
 
 OPERATIONS: list[Operation] = [
@@ -79,6 +83,22 @@ def test_a_split_says_what_it_drops() -> None:
 def test_literals(value: Any, expected: str) -> None:
     """Texts cannot end early."""
     assert literal(value) == expected
+
+
+def test_the_size_of_batches_follows_the_time_they_take() -> None:
+    """It starts at the first batch's, stays within its bounds, and a test's few items a batch are few enough."""
+    backfill = NodeBackfill(object="Codigo", graph=graph())
+    ctx = cast(Context, SimpleNamespace(pace=Pace(lambda: 300)))
+    assert backfill._size(ctx, FIRST_BATCH) == FIRST_BATCH
+    ctx.pace.took(backfill.id, FIRST_BATCH, 1.0)
+    assert backfill._size(ctx, FIRST_BATCH) == FIRST_BATCH // 2
+    for _ in range(100):
+        ctx.pace.took(backfill.id, LARGEST_BATCH, 0.01)
+    assert backfill._size(ctx, FIRST_BATCH) == LARGEST_BATCH
+    for _ in range(100):
+        ctx.pace.took(backfill.id, LARGEST_BATCH, 9.0)
+    assert backfill._size(ctx, FIRST_BATCH) == LEAST_BATCH
+    assert backfill._size(cast(Context, SimpleNamespace(pace=Pace(lambda: 300))), 7) == 7
 
 
 def test_before_images_of_one_item_are_put_back_one_after_the_other() -> None:

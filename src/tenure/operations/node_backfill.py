@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tenure.attribution.graph import NodeSpec
@@ -53,11 +54,12 @@ class NodeBackfill(GraphBackfill):
         attributor = Attributor(ctx.neo4j, self.graph, ctx.lookups)
         bounds = {**claim.bounds, "after": cursor["after"]}
         size = self._size(ctx, FIRST_BATCH)
-        with ctx.pace.timed(self.id, size):
-            nodes, last = node_page(ctx.neo4j, attributor.shapes, self.spec, bounds, size)
-            if last is None:
-                return Step(cursor=None, changed=0, seen=0)
-            changed, _ = self._work(ctx, attributor, nodes)
+        started = monotonic()
+        nodes, last = node_page(ctx.neo4j, attributor.shapes, self.spec, bounds, size)
+        if last is None:
+            return Step(cursor=None, changed=0, seen=0)
+        changed, _ = self._work(ctx, attributor, nodes)
+        ctx.pace.took(self.id, len(nodes), monotonic() - started)
         return Step(cursor={"after": last}, changed=changed, seen=len(nodes))
 
     def bins(self, ctx: Context) -> GraphBins:
