@@ -67,7 +67,9 @@ def test_a_killed_worker_is_followed_and_nothing_is_written_twice(world: World, 
     with world.fresh() as migration:
         witnesses = [tmp_path / f"writes_{number}" for number in range(4)]
         first, second = (_worker(migration, witness) for witness in witnesses[:2])
-        run = migration.start("apply", "--fanout", "--allow", "NO_BACKUP", TEST_WRITES=str(witnesses[3]))
+        # The run decides how small the ranges are.
+        small = {"TEST_SMALL_BATCHES": "1", "TEST_WRITES": str(witnesses[3])}
+        run = migration.start("apply", "--fanout", "--allow", "NO_BACKUP", **small)
 
         _holding(migration, IN_POSTGRES, first, run)
         first.kill()

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 
 COMMAND = Path(sys.executable).with_name("tenure")
-LAUNCHER = Path(__file__).parents[1] / "acceptance" / "launcher.py"
+LAUNCHER = Path(__file__).with_name("fanout_launcher.py")
 PATIENCE = 240.0
 
 APPLICATION = """
@@ -91,6 +91,13 @@ class Fleet:
         """Change the database."""
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             connection.execute(statement.encode())
+
+    def request(self, name: str, value: str) -> None:
+        """Leave a request in the ledger, as `tenure pause`, `resume` and `limit` do."""
+        statement = """INSERT INTO tenure.control (name, value) VALUES (%s, %s)
+                       ON CONFLICT (name) DO UPDATE SET value = excluded.value"""
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            connection.execute(statement, (name, value))
 
     def until(self, met: Callable[[], bool], *processes: subprocess.Popen[str]) -> None:
         """Wait until *met*; fails when it takes too long, or one of *processes* ended."""

@@ -17,7 +17,7 @@ from tenure import __version__
 from tenure.errors import StoreError, WorkerFailedError
 from tenure.fanout.presence import Presence
 from tenure.fanout.queue import Queue, require
-from tenure.fanout.ranges import Assignment, Notes
+from tenure.fanout.ranges import Assignment, Notes, graph_name
 from tenure.ledger.sharing import Offer, Sharing, WorkerRow
 from tenure.operations.base import Operation
 from tenure.playbook import Playbook
@@ -56,6 +56,7 @@ class Coordinator:
         self._offered: Offer | None = None
         self._alone = False
         self._done = 0
+        self._graph = ""
         self._known: dict[str, WorkerRow] = {}
 
     def __enter__(self) -> Coordinator:
@@ -105,6 +106,7 @@ class Coordinator:
         if not self._open:
             self._sharing.forget_silent()
             self._queue.open()
+            self._graph = graph_name(self._ctx)
             self._open = True
         self._sharing.forget_failures(operation.id)
         self._done = self._ctx.ledger.totals(operation.id).changed
@@ -135,7 +137,7 @@ class Coordinator:
         assert ctx.run is not None
         workers = 0 if operation is None else allowed(ctx, operation)
         name = None if operation is None else operation.id
-        offer = Offer(ctx.run, ctx.token, __version__, self._digest, name, workers, held)
+        offer = Offer(ctx.run, ctx.token, __version__, self._digest, name, workers, held, self._graph)
         if offer != self._offered:
             if not self._sharing.offer(offer):
                 return False

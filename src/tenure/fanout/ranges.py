@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from tenure.errors import InterruptedRunError, LeaseLostError
+from tenure.errors import InterruptedRunError, LeaseLostError, StoreError
 from tenure.ledger.sharing import Refusal, Sharing
 from tenure.operations.base import Claim, Operation
 from tenure.runner.context import Context, SilentReporter
@@ -34,6 +34,18 @@ class Notes(SilentReporter):
     def note(self, operation: str, text: str) -> None:
         """Pass it on."""
         self._say(operation, text)
+
+
+def graph_name(ctx: Context) -> str:
+    """Return what the graph calls itself: an address may mean another server on another machine; "" if it won't say."""
+    if ctx.neo4j_store is None:
+        return ""
+    try:
+        rows = ctx.neo4j_store.read("CALL db.info() YIELD id RETURN id")
+    except StoreError as error:
+        log.warning("the graph does not tell its name: %s", error)
+        return ""
+    return str(rows[0]["id"]) if rows else ""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from tenure import __version__
 from tenure.errors import WorkerRefusedError
 from tenure.fanout.presence import Presence
 from tenure.fanout.queue import require, serve
-from tenure.fanout.ranges import Assignment, Notes
+from tenure.fanout.ranges import Assignment, Notes, graph_name
 from tenure.ledger.sharing import Offer, Sharing
 from tenure.operations import load
 from tenure.operations.base import Operation
@@ -147,6 +147,11 @@ class Worker:
             self._offer = offer
             loaded = self._load(operation)
             base = self._session.context()
+            if loaded.store == "neo4j" and offer.graph and graph_name(base) not in ("", offer.graph):
+                raise WorkerRefusedError(
+                    problem="the graph at this playbook's address is another database than the run's.",
+                    remedy="Give this worker the address of the run's graph, as seen from here.",
+                )
             notes = Notes(lambda operation, text: self._say(f"{operation}: {text}"))
             ctx = replace(base, token=presence.token, run=offer.run, signal=StopSignal(), reporter=notes)
             self._limits = base.limits

@@ -189,12 +189,13 @@ SELECT kind, object, detail, at FROM tenure.event WHERE run = %(run)s ORDER BY i
 
 -- fanout_offer --
 -- Says what workers may take: an operation's ranges, or nothing just now. A runner that lost its lease changes nothing.
-INSERT INTO tenure.fanout AS f (run, lease, version, playbook_hash, operation, workers, held)
-SELECT %(run)s, l.token, %(version)s, %(playbook_hash)s, %(operation)s, %(workers)s, %(held)s
+INSERT INTO tenure.fanout AS f (run, lease, version, playbook_hash, operation, workers, held, graph)
+SELECT %(run)s, l.token, %(version)s, %(playbook_hash)s, %(operation)s, %(workers)s, %(held)s, %(graph)s
   FROM tenure.lease l WHERE l.token = %(lease)s
 ON CONFLICT (singleton) DO UPDATE
    SET run = excluded.run, lease = excluded.lease, version = excluded.version, playbook_hash = excluded.playbook_hash,
-       operation = excluded.operation, workers = excluded.workers, held = excluded.held
+       operation = excluded.operation, workers = excluded.workers, held = excluded.held,
+       graph = excluded.graph
 RETURNING run
 
 -- fanout_close --
@@ -207,7 +208,7 @@ DELETE FROM tenure.fanout WHERE lease <> %(lease)s
 
 -- fanout_read --
 -- What workers may take, and whether the run that said so still holds its lease.
-SELECT f.run, f.lease::text AS lease, f.version, f.playbook_hash, f.operation, f.workers, f.held
+SELECT f.run, f.lease::text AS lease, f.version, f.playbook_hash, f.operation, f.workers, f.held, f.graph
   FROM tenure.fanout f JOIN tenure.lease l ON l.token = f.lease AND l.expires > clock_timestamp()
 
 -- fanout_open --

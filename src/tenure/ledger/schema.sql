@@ -121,7 +121,8 @@ CREATE TABLE IF NOT EXISTS tenure.event (
 );
 
 -- What the run under way gives away to workers on other machines; valid while its lease is. `operation` is the one whose
--- ranges may be taken now, `workers` how many at once, over all of them; `held`: no batch may begin, a store suffers.
+-- ranges may be taken now, `workers` how many at once, over all of them; `held`: no batch may begin, a store suffers;
+-- `graph`: Neo4j's own name for the database, which the same address need not mean on another machine.
 CREATE TABLE IF NOT EXISTS tenure.fanout (
     singleton     boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     run           bigint NOT NULL,
@@ -130,7 +131,8 @@ CREATE TABLE IF NOT EXISTS tenure.fanout (
     playbook_hash text NOT NULL,
     operation     text,
     workers       integer NOT NULL DEFAULT 0,
-    held          boolean NOT NULL DEFAULT false
+    held          boolean NOT NULL DEFAULT false,
+    graph         text NOT NULL DEFAULT ''
 );
 
 -- One row a worker process: ranges carry its token, and are anybody's once it has run out.

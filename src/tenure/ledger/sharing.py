@@ -24,7 +24,10 @@ class Refusal(Enum):
 
 
 class Offer(NamedTuple):
-    """What the run under way gives away; `operation` is None between two of them, `held` while a store suffers."""
+    """What the run under way gives away; `operation` is None between two of them, `held` while a store suffers.
+
+    `graph` is what the graph calls itself, empty where it does not say.
+    """
 
     run: int
     lease: str
@@ -33,6 +36,7 @@ class Offer(NamedTuple):
     operation: str | None
     workers: int
     held: bool
+    graph: str = ""
 
 
 class WorkerRow(NamedTuple):
