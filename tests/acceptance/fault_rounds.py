@@ -26,8 +26,8 @@ WAYS: tuple[tuple[str, ...], ...] = (
     ("apply", "cutover", "back"),
     ("apply", "apply"),
 )
-A_COMMAND = 4
-"""How many faults are dealt to each command of a round."""
+HANDS = {"apply": 7, "cutover": 4, "contract": 3, "back to verify": 3, "back": 5}
+"""How many faults are dealt to each command of a round: as many as it has room for."""
 INSTALLED = 12
 """One command in so many is the installed program, the others come from the nursery."""
 SHARES = {"postgres": 1, "neo4j": 2, "qdrant": 1}
@@ -85,8 +85,9 @@ class Round:
         self._rng = random.Random(f"round|{seed}")
         self._way = WAYS[seed % len(WAYS)]
         left_out = frozenset() if scene.can_fill else frozenset({"disk full under Postgres"})
-        kinds = deal(seed, A_COMMAND * len(self._way), left_out)
-        self._hands = [kinds[start : start + A_COMMAND] for start in range(0, len(kinds), A_COMMAND)]
+        sizes = [HANDS[command] for command in self._way]
+        kinds = deal(seed, sum(sizes), left_out)
+        self._hands = [[kinds.pop() for _ in range(size)] for size in sizes]
         self._news = threading.Event()
         self._number = 0
         self._here: list[Struck] = []
@@ -116,7 +117,7 @@ class Round:
         """Run one command until it has ended well, starting it again after every fault that ended it."""
         scene = self._scene
         scene.arguments = scene.application.arguments(command)
-        for attempt in range(1, A_COMMAND * 3):
+        for attempt in range(1, 3 * HANDS[command]):
             self._here = []
             self._told.commands += 1
             start = scene.nursery.install if self._rng.random() < 1 / INSTALLED else scene.nursery.start

@@ -96,7 +96,7 @@ class Scene:
             (self.disk / "ballast").unlink(missing_ok=True)
 
 
-STRIDE = 12
+STRIDE = 16
 """More than any round has faults; consecutive rounds take consecutive parts of one sequence."""
 
 Deed = Callable[[Scene, random.Random, Link], Then]
