@@ -7,6 +7,7 @@ from functools import partial
 
 from bench.port import Goal, Options, Say, Section, rounds
 from bench.postgres_data import BASE, load, settings
+from bench.postgres_schema import schema_sections
 from bench.postgres_ways import Baseline, Tenure, contiguous, limited, rewrite, single
 from tenure.demo.servers import servers
 
@@ -53,6 +54,8 @@ def sections(options: Options, say: Say) -> Iterator[Section]:
                 facts=facts,
             )
             yield _held(section)
+        if options.wants("schema"):
+            yield from schema_sections(server, options, say)
 
 
 def _held(section: Section) -> Section:

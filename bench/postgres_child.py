@@ -22,7 +22,8 @@ from tenure.values import NEEDS_CONSENT, Phase
 
 TABLE = "items"
 OPERATIONS = """SELECT id, kind, extract(epoch FROM finished_at - started_at)::float8 AS seconds, planned, changed,
-left_over AS left FROM tenure.operation WHERE finished_at IS NOT NULL AND object = %s ORDER BY position"""
+left_over AS left FROM tenure.operation WHERE finished_at IS NOT NULL AND split_part(id, '.', 3) = %s
+ORDER BY position"""
 
 
 def main() -> None:
@@ -38,7 +39,7 @@ def main() -> None:
         for line in sys.stdin:
             word = line.strip()
             if word == "end":
-                _say(_end(session, figures))
+                _say({**_end(session, figures), "estimates": plan.dump()["estimates"]})
                 return
             phase = Phase(word)
             before = _state(session)
@@ -62,6 +63,7 @@ def _end(session: Session, figures: dict[str, float]) -> dict[str, Any]:
     return {
         "seconds": backfill["seconds"] if backfill is not None else 0.0,
         "figures": figures,
+        "operations": _operations(session),
         "peak_mb": _peak_mb(),
     }
 

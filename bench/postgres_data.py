@@ -119,15 +119,18 @@ def settings(dsn: str) -> Mapping[str, str]:
         return dict(connection.execute(query, (list(SETTINGS),)).fetchall())
 
 
-def playbook(dsn: str, path: Path, workers: int, batch_ms: int) -> Path:
-    """Write the playbook that tenure's own way runs by, and return its path."""
+BY_PARENT = "{parent: parents, match: {parent_id: id}}"
+
+
+def playbook(dsn: str, path: Path, workers: int, batch_ms: int, source: str = BY_PARENT) -> Path:
+    """Write the playbook that tenure's own way runs by, and return its path; *source* is where the key comes from."""
     path.write_text(
         "version: 1\n"
         "tenant: {key: project_id, type: text, registry: {table: projects, column: id}}\n"
         f"connections: {{postgres: {{url: {dsn}}}}}\n"
         "postgres:\n"
         "  parents: {tenant: {column: project}}\n"
-        "  items: {tenant: {parent: parents, match: {parent_id: id}}}\n"
+        f"  items: {{tenant: {source}}}\n"
         f"limits: {{batch_ms: {batch_ms}, workers: {{postgres: {workers}}}}}\n"
     )
     return path
