@@ -335,10 +335,19 @@ def test_a_share_of_the_time_is_rest_of_each_thread_s_own() -> None:
         assert world.throttle.hold(OPERATION), "a long rest is cut, so that a pause is heard"
         assert not world.throttle.hold(OPERATION)
         assert naps[1:] == [pytest.approx(1.0), pytest.approx(0.5)]
+        world.clock.now += 1000
+        world.throttle.paused()
+        assert not world.throttle.hold(OPERATION), "a pause was rest enough"
+        world.clock.now += 1000
+        rested = len(naps)
+        while world.throttle.hold(OPERATION):
+            pass
+        assert sum(naps[rested:]) == pytest.approx(10), "a store that was away was no work to rest from"
+        rested = len(naps)
         other = threading.Thread(target=world.throttle.hold, args=(OPERATION,))
         other.start()
         other.join()
-        assert len(naps) == 3, "another thread owes nothing for this one's batch"
+        assert len(naps) == rested, "another thread owes nothing for this one's batch"
 
 
 def test_a_run_takes_less_of_its_time_while_others_are_at_work() -> None:

@@ -337,6 +337,7 @@ class Runner:
         """Return whether the next batch has still to wait, after a nap if so: for the operator, or for a store."""
         if not self._paused.is_set():
             return self._throttle.hold(operation)
+        self._throttle.paused()
         with self._moving:
             first = self._state is RunState.PAUSING
             if first:

@@ -36,6 +36,8 @@ QUIET_SECONDS = 60.0
 RETELL_SECONDS = 5.0
 # A rest between batches is cut into naps no longer than this, for pauses and limits to be heard.
 LONGEST_NAP = 1.0
+# What a batch took that waited for a store to come back is no work to rest from.
+LONGEST_REST = 10.0
 # Once over its limit, a signal holds until it is well below: it would flutter otherwise.
 RELEASE = 0.8
 # Others are at work in a store when this many of their sessions are, on the average of the last looks or so.
@@ -187,12 +189,16 @@ class Throttle:
             return not self._ctx.signal.wait(POLL_SECONDS) and bool(self._holds)
         return self._rest()
 
+    def paused(self) -> None:
+        """Owe nothing for the time since this thread's last batch: the run was paused."""
+        self._mine.since, self._mine.owed = None, 0.0
+
     def _rest(self) -> bool:
         """Nap for what this thread owes since its last batch; return whether something is still owed."""
         now, share = self._clock(), self._share()
         since: float | None = getattr(self._mine, "since", None)
         if since is not None and share < 1:
-            self._mine.owed = (now - since) * (1 / share - 1)
+            self._mine.owed = min((now - since) * (1 / share - 1), LONGEST_REST)
         self._mine.since = None
         owed: float = getattr(self._mine, "owed", 0.0) if share < 1 else 0.0
         nap = min(owed, LONGEST_NAP)
