@@ -76,7 +76,10 @@ class Coordinator:
             while self._others() and not self._queue.left() and time.monotonic() < end:
                 time.sleep(TICK_SECONDS / 2)
             self._queue.close()
-            self._queue.drop()
+            # A run that took the lease over meanwhile has made the queue anew: then it is that one's.
+            lease = self._ctx.ledger.lease()
+            if lease is not None and str(lease["token"]) == self._ctx.token:
+                self._queue.drop()
         except (StoreError, psycopg.Error) as error:
             log.warning("the workers' queue could not be taken away, the next run does: %s", error)
 

@@ -67,6 +67,11 @@ def require() -> None:
         raise FanoutMissingError
 
 
+def drop(store: PostgresStore) -> None:
+    """Take away what there is of a queue, whoever made it."""
+    store.ddl([sql.SQL(_DROP)])
+
+
 class Queue:
     """The run's end of the queue: makes it, puts jobs in, and takes it away again."""
 
@@ -131,7 +136,7 @@ class Queue:
 
     def drop(self) -> None:
         """Take the queue away."""
-        self._store.ddl([sql.SQL(_DROP)])
+        drop(self._store)
 
     def close(self) -> None:
         """Close the connections."""

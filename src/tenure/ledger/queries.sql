@@ -204,7 +204,7 @@ DELETE FROM tenure.fanout WHERE lease = %(lease)s
 
 -- fanout_close_others --
 -- What a run that was killed had offered.
-DELETE FROM tenure.fanout WHERE lease <> %(lease)s
+DELETE FROM tenure.fanout WHERE lease <> %(lease)s RETURNING run
 
 -- fanout_read --
 -- What workers may take, and whether the run that said so still holds its lease.

@@ -94,9 +94,9 @@ class Sharing:
         """Offer nothing more under *lease*."""
         self._run("fanout_close", lease=lease)
 
-    def close_others(self, lease: str) -> None:
-        """Forget what runs before that of *lease* offered."""
-        self._run("fanout_close_others", lease=lease)
+    def close_others(self, lease: str) -> bool:
+        """Forget what a run before that of *lease* offered and did not take back; return whether there was one."""
+        return self._one("fanout_close_others", lease=lease) is not None
 
     def open(self) -> bool:
         """Return whether a run that gave something away has not ended in order yet, alive or not."""

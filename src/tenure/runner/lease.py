@@ -129,11 +129,15 @@ def await_workers(store: PostgresStore, token: str, signal: StopSignal) -> None:
     """Wait until workers that an earlier run left behind have put their ranges back: they hear of its end in a second.
 
     *token* is that of the lease held now. What they have in hand must not meet what comes next, an undo least of all.
+    The queue of a run that was killed is taken away.
     """
     sharing = Sharing(store)
     if not sharing.installed():
         return
-    sharing.close_others(token)
+    if sharing.close_others(token):
+        from tenure.fanout.queue import drop
+
+        drop(store)
     said = False
     while sharing.busy() and not signal.wait(BUSY_POLL_SECONDS):
         bury(sharing, log.warning)
