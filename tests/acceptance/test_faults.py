@@ -12,10 +12,9 @@ schema of all three stores, quarantine, journal and ledger (every operation done
 are those of an undisturbed run. Between the commands of a round nothing is put right by hand.
 
 A round is a way through apply, cutover, contract and rollback, with three to seven faults to a command; its seed draws
-all of it. TENURE_FAULTS=N sets the number of faults (200), TENURE_FAULT_FIRST the first seed (1),
-TENURE_FAULT_SEED=N runs that round alone, TENURE_FAULT_TALK=1 prints what happens while it does (with -s). Commands come
-from processes that have the drivers loaded (fault_nursery.py), which saves most of the time; one in twelve is the
-installed program itself.
+all of it. TENURE_FAULTS=N sets the number of faults (200), TENURE_FAULT_FIRST the first seed (1), TENURE_FAULT_SEED=N
+runs that round alone, TENURE_FAULT_TALK=1 prints what happens while it does (with -s). Commands come from processes
+that have the drivers loaded (fault_nursery.py), which saves most time; one in twelve is the installed program itself.
 """
 
 from __future__ import annotations
