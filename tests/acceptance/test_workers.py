@@ -78,6 +78,9 @@ def test_a_killed_worker_is_followed_and_nothing_is_written_twice(world: World, 
         # Another one comes for it, and one leaves in order.
         third = _worker(migration, witnesses[2])
         _holding(migration, IN_NEO4J, second, run)
+        with psycopg.connect(migration.dsn) as connection:
+            # Workers compare it with what the graph at their own address calls itself.
+            assert connection.execute("SELECT graph <> '' FROM tenure.fanout").fetchone() == (True,)
         second.send_signal(signal.SIGTERM)
         left = migration.wait(second)
         assert left.code == 0, left.output
