@@ -21,7 +21,8 @@ class CompositeForeignKey(Operation):
 
     `actions` is the rest of the definition: ON DELETE, ON UPDATE, DEFERRABLE. Without `validate_later` Postgres knows
     no NOT VALID for the table at hand and checks it under the lock. `proven` is false where the old key was never
-    validated: the new one is left so too. `all_or_none` are columns of a MATCH FULL key, which a check stands in for.
+    validated: the new one is left so too. `adopted`: somebody made it before; it is used, and left there by undo.
+    `all_or_none` are columns of a MATCH FULL key, which a check stands in for.
     """
 
     kind: ClassVar[str] = "composite_fk"
@@ -38,6 +39,7 @@ class CompositeForeignKey(Operation):
     validate_later: bool = True
     proven: bool = True
     all_or_none: tuple[str, ...] = ()
+    adopted: bool = False
     lock: str = "SHARE ROW EXCLUSIVE on both tables, milliseconds"
     hazards: tuple[Hazard, ...] = (Hazard.TABLE_SCAN,)
 
@@ -52,7 +54,7 @@ class CompositeForeignKey(Operation):
 
     def statements(self) -> tuple[str, ...]:
         """Return ADD and VALIDATE."""
-        return as_texts(statement for _, statement in self.steps())
+        return as_texts(statement for makes, statement in self.steps() if not self.adopted or makes == self.check_name)
 
     def steps(self) -> list[tuple[str, sql.Composed]]:
         """Return each statement with the constraint that it makes, or nothing for one that validates."""
@@ -132,7 +134,9 @@ class CompositeForeignKey(Operation):
 
     def undo(self, ctx: Context) -> Outcome:
         """Drop it; the old foreign key still stands."""
-        names = [self.name, *([self.check_name] if self.all_or_none else [])]
+        names = [*([] if self.adopted else [self.name]), *([self.check_name] if self.all_or_none else [])]
+        if not names:
+            return Outcome(note="it was there before")
         drops = [
             sql.SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}").format(table_sql(self.table), sql.Identifier(name))
             for name in names

@@ -101,11 +101,12 @@ def composite(catalog: PostgresCatalog, built: RowRules, reference: Reference) -
         actions.append(f"ON {event} {action}")
     if key.deferrable:
         actions.append("DEFERRABLE INITIALLY DEFERRED" if key.initially_deferred else "DEFERRABLE")
+    there = _equivalent(table, key, tenant)
     online = table.kind != "partitioned" or catalog.server_version >= 180000
     return CompositeForeignKey(
         object=reference.object,
         table=TableName(schema_name=table.schema_name, name=table.name),
-        name=_free_name(table, key.name, tenant),
+        name=there.name if there is not None else _free_name(table, key.name, tenant),
         replaces=key.name,
         columns=(tenant, *key.columns),
         references=TableName(schema_name=parent.schema_name, name=parent.name),
@@ -113,9 +114,32 @@ def composite(catalog: PostgresCatalog, built: RowRules, reference: Reference) -
         actions=" ".join(actions),
         validate_later=online,
         proven=key.validated,
+        adopted=there is not None,
         all_or_none=key.columns if key.match == "FULL" and len(key.columns) > 1 else (),
         hazards=(Hazard.TABLE_SCAN,) if online else (Hazard.TABLE_SCAN, Hazard.ACCESS_EXCLUSIVE),
         planned=1,
+    )
+
+
+def _equivalent(table: Table, key: ForeignKey, tenant: str) -> ForeignKey | None:
+    """Return the foreign key that somebody made composite before, and that does all that the old one does."""
+    wanted = {(tenant, tenant), *zip(key.columns, key.ref_columns, strict=True)}
+    return next(
+        (
+            other
+            for other in table.foreign_keys
+            if other.ref_table == key.ref_table
+            and set(zip(other.columns, other.ref_columns, strict=True)) == wanted
+            and other.validated
+            and other.enforced
+            and not other.inherited
+            and other.match == "SIMPLE"
+            and other.on_delete == key.on_delete
+            and (other.set_columns or key.on_delete not in ("SET NULL", "SET DEFAULT"))
+            and other.deferrable == key.deferrable
+            and other.initially_deferred == key.initially_deferred
+        ),
+        None,
     )
 
 
