@@ -6,7 +6,7 @@
 --
 -- Rendered by `tenure render`; change the playbook, not this file.
 -- playbook 06f95fb3fb1eb58d7666c51765ef7da343580bf20aed9629648de3bb4afdb57b
--- plan     36c0a717cb31e1af3b1ad94f11f7124a1a0e42626e5773c8a30454f48b435888
+-- plan     52cd77240df94867da5b60ecb6819d38ee1697b3174bdd07afe125fecb51394c
 
 SET client_encoding = 'UTF8';
 SET standard_conforming_strings = on;
@@ -146,7 +146,8 @@ CREATE TABLE IF NOT EXISTS tenure.event (
 );
 
 -- What the run under way gives away to workers on other machines; valid while its lease is. `operation` is the one whose
--- ranges may be taken now, `workers` how many at once, over all of them; `held`: no batch may begin, a store suffers.
+-- ranges may be taken now, `workers` how many at once, over all of them; `held`: no batch may begin, a store suffers;
+-- `graph`: Neo4j's own name for the database, which the same address need not mean on another machine.
 CREATE TABLE IF NOT EXISTS tenure.fanout (
     singleton     boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     run           bigint NOT NULL,
@@ -155,7 +156,8 @@ CREATE TABLE IF NOT EXISTS tenure.fanout (
     playbook_hash text NOT NULL,
     operation     text,
     workers       integer NOT NULL DEFAULT 0,
-    held          boolean NOT NULL DEFAULT false
+    held          boolean NOT NULL DEFAULT false,
+    graph         text NOT NULL DEFAULT ''
 );
 
 -- One row a worker process: ranges carry its token, and are anybody's once it has run out.

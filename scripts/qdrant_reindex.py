@@ -9,7 +9,7 @@
 #
 # Rendered by `tenure render`; change the playbook, not this file.
 # playbook 06f95fb3fb1eb58d7666c51765ef7da343580bf20aed9629648de3bb4afdb57b
-# plan     36c0a717cb31e1af3b1ad94f11f7124a1a0e42626e5773c8a30454f48b435888
+# plan     52cd77240df94867da5b60ecb6819d38ee1697b3174bdd07afe125fecb51394c
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 PLAN: dict[str, Any] = {
-    "plan": "36c0a717cb31e1af3b1ad94f11f7124a1a0e42626e5773c8a30454f48b435888",
+    "plan": "52cd77240df94867da5b60ecb6819d38ee1697b3174bdd07afe125fecb51394c",
     "key": "project_id",
     "path": "project_id",
     "type": "text",
