@@ -63,13 +63,13 @@ class Command:
             return False
         return True
 
-    def wait(self) -> int:
-        """Return the exit code. Errors: HangsError with the stacks of its threads."""
-        if not self.ended.wait(PATIENCE):
+    def wait(self, seconds: float = PATIENCE) -> int:
+        """Return the exit code. Errors: HangsError with the stacks of its threads after *seconds*."""
+        if not self.ended.wait(seconds):
             self.send(signal.SIGCONT)
             self.send(signal.SIGABRT)
             self.ended.wait(10)
-            raise HangsError(f"the command still ran after {PATIENCE:.0f} s:\n{self.output}")
+            raise HangsError(f"the command still ran when its time was over:\n{self.output}")
         assert self.code is not None
         return self.code
 

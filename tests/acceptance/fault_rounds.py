@@ -26,6 +26,7 @@ WAYS: tuple[tuple[str, ...], ...] = (
     ("apply", "cutover", "back"),
     ("apply", "apply"),
 )
+DISK_FULL = "disk full under Postgres"
 HANDS = {"apply": 7, "cutover": 4, "contract": 3, "back to verify": 3, "back": 5}
 """How many faults are dealt to each command of a round: as many as it has room for."""
 INSTALLED = 12
@@ -34,6 +35,8 @@ SHARES = {"postgres": 1, "neo4j": 2, "qdrant": 1}
 """Postgres has kinds of its own, and the ledger's conversation goes on beside the others'."""
 STORE_BROKE, ANOTHER_RUNS, FAILED = 5, 4, 1
 KILLED = -signal.SIGKILL
+MOST_STOPPED = 30.0
+"""Seconds that a stopped runner sleeps at most."""
 # Never how a command ends, whatever happens around it.
 FORBIDDEN = re.compile(r"Traceback|a fault of tenure|Fatal Python error")
 # A cutover that meets a fault takes back what it had begun, and says so with this exit code.
@@ -66,6 +69,7 @@ class Told:
     struck: list[Struck] = field(default_factory=list)
     endings: Counter[tuple[str, str]] = field(default_factory=Counter)
     commands: int = 0
+    left_out: tuple[str, ...] = ()
     rounds: int = 0
     compared: int = 0
     seconds: float = 0.0
@@ -84,11 +88,10 @@ class Round:
         self._seed, self._told = seed, told
         self._rng = random.Random(f"round|{seed}")
         self._way = WAYS[seed % len(WAYS)]
-        left_out = frozenset() if scene.can_fill else frozenset({"disk full under Postgres"})
         sizes = [HANDS[command] for command in self._way]
-        kinds = deal(seed, sum(sizes), left_out)
+        kinds = deal(seed, sum(sizes), frozenset(told.left_out))
         self._hands = [[kinds.pop() for _ in range(size)] for size in sizes]
-        self._news = threading.Event()
+        self._looked = 0.0
         self._number = 0
         self._here: list[Struck] = []
         self._log: list[str] = []
@@ -140,6 +143,8 @@ class Round:
                 if late not in (ANOTHER_RUNS, 0) and not self._excused(late, said):
                     raise self._error(f"the late runner ended with {late}:\n{said[-6000:]}")
                 said = other.output
+                if FORBIDDEN.search(said):
+                    raise self._error(f"the other runner said what it must never say:\n{said[-6000:]}")
             scene.calm()
             self._clear_stolen()
             if code == 0:
@@ -183,6 +188,7 @@ class Round:
             done = self._set(command, kind, process, len(hand))
             while not done.is_set() and not process.ended.is_set():
                 done.wait(0.005)
+                self._look_after()
             for proxy in self._scene.proxies.values():
                 proxy.set(None)
             if not done.is_set():
@@ -212,7 +218,8 @@ class Round:
             struck = Struck(self._seed, number, kind.name, store, command, scene.in_flight())
             if process.code is not None:
                 return Then.PASS  # too late: it has ended
-            then = kind.deed(scene, own, link)
+            with scene.busy:
+                then = kind.deed(scene, own, link)
             self._here.append(struck)
             self._told.struck.append(struck)
             self._say(f"{struck}; {'answer' if answer else 'request'} {then.value}")
@@ -260,24 +267,34 @@ class Round:
         return found[rng.randrange(most)], "undo" if back else "start"
 
     def _wake(self, process: Command) -> None:
-        """Wake a stopped runner when the other one holds the lease, or has ended."""
+        """Wake a stopped runner when the other holds the lease, or has ended, or waits for what this one has locked."""
         other = self._scene.successor
         assert other is not None
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + MOST_STOPPED
         query = "SELECT holder FROM tenure.lease WHERE token IS NOT NULL"
         while other.code is None:
             holders = [holder for (holder,) in self._scene.application.rows(query)]
             if any(holder.endswith(f":{other.pid}") for holder in holders):
                 break
-            assert time.monotonic() < deadline, "the other runner never took the lease"
+            if time.monotonic() > deadline:
+                self._say("the other runner does not get the lease")
+                break
             other.ended.wait(0.01)
         process.send(signal.SIGCONT)
 
     def _end(self, process: Command) -> int:
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline and not process.ended.wait(0.5):
+            self._look_after()
         try:
-            return process.wait()
+            return process.wait(1)
         except AssertionError as error:
             raise self._error(f"a command hangs: {error}") from error
+
+    def _look_after(self) -> None:
+        if time.monotonic() > self._looked + 1:
+            self._looked = time.monotonic()
+            self._scene.keep_up()
 
     def _say(self, text: str) -> None:
         self._log.append(text)

@@ -55,6 +55,8 @@ class Scene:
     # The process that a stopped one has to make way for, once a fault has started it.
     successor: Command | None = None
     arguments: list[str] = field(default_factory=list)
+    # Held while a deed is done: a server that is down then is meant to be.
+    busy: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def can_fill(self) -> bool:
@@ -89,6 +91,16 @@ class Scene:
         for server in (self.postgres, self.neo4j, self.qdrant):
             server.start()  # nothing where it runs
         connected(self.postgres.dsn).close()
+
+    def keep_up(self) -> None:
+        """Start Postgres again, as its service manager would, when a full disk has taken it down."""
+        if self.busy.acquire(blocking=False):
+            try:
+                if not self.postgres.running:
+                    self.free_disk()
+                    self.postgres.start()
+            finally:
+                self.busy.release()
 
     def free_disk(self) -> None:
         """Take away what fills the disk."""
