@@ -163,8 +163,10 @@ def _room(connection: Connection[Any], view: View) -> tuple[int, int]:
 
 
 def _streamed(view: View, link: Link, sums: Sums, keys: bool) -> Sums:
+    # Where a row is shared or without a key it says nothing, and an item likewise: they count alike on both sides.
+    nobody = ("", view.key.shared)
     for value, tenant in items(view, link):
-        sums.add(tenant if keys else "", value)
+        sums.add(tenant if keys and tenant not in nobody else "", value)
     return sums
 
 
