@@ -35,6 +35,8 @@ SHARES = {"postgres": 1, "neo4j": 2, "qdrant": 1}
 """Postgres has kinds of its own, and the ledger's conversation goes on beside the others'."""
 STORE_BROKE, ANOTHER_RUNS, FAILED = 5, 4, 1
 KILLED = -signal.SIGKILL
+GENTLE = frozenset({"stall", "slow down", "lease in the past"})
+"""Kinds that end no command."""
 MOST_STOPPED = 30.0
 """Seconds that a stopped runner sleeps at most."""
 # Never how a command ends, whatever happens around it.
@@ -149,7 +151,7 @@ class Round:
             self._clear_stolen()
             if code == 0:
                 break
-            if not self._here or not self._excused(code, said):
+            if not self._excused(code, said):
                 raise self._error(f"{command} ended with {code}:\n{said[-6000:]}")
             self._between(command)
         else:
@@ -160,7 +162,9 @@ class Round:
             raise self._error("\n".join([f"after {command}:", *found]))
 
     def _excused(self, code: int, said: str) -> bool:
-        """Return whether a command that a fault was done to may end like this."""
+        """Return whether a command may end like this after what was done to it: never when that was nothing."""
+        if all(struck.kind in GENTLE for struck in self._here):
+            return False
         if code in (KILLED, STORE_BROKE, ANOTHER_RUNS):
             return True
         return code == FAILED and GIVEN_UP.search(said) is not None
@@ -191,6 +195,8 @@ class Round:
                 self._look_after()
             for proxy in self._scene.proxies.values():
                 proxy.set(None)
+            with self._scene.busy:
+                pass  # what has been begun is done to its end
             if not done.is_set():
                 return
             hand.pop(0)
@@ -219,11 +225,12 @@ class Round:
             if process.code is not None:
                 return Then.PASS  # too late: it has ended
             with scene.busy:
+                # Told first: a command may end while its server is being restarted.
+                self._here.append(struck)
+                self._told.struck.append(struck)
                 then = kind.deed(scene, own, link)
-            self._here.append(struck)
-            self._told.struck.append(struck)
-            self._say(f"{struck}; {'answer' if answer else 'request'} {then.value}")
-            done.set()
+                self._say(f"{struck}; {'answer' if answer else 'request'} {then.value}")
+                done.set()
             return then
 
         trap = Trap(strike, WRITES[store] if writes else None, count, answer)

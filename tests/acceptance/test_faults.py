@@ -11,6 +11,7 @@ has no other key than at the end of an undisturbed run (fault_world.Picture). Wh
 schema of all three stores, quarantine, journal and ledger (every operation done, no range open, the lease given back)
 are those of an undisturbed run. Between the commands of a round nothing is put right by hand.
 
+Rounds draw the same faults and moments again; which thread of a command comes first is not theirs to say.
 A round is a way through apply, cutover, contract and rollback, with three to seven faults to a command; its seed draws
 all of it. TENURE_FAULTS=N sets the number of faults (200), TENURE_FAULT_FIRST the first seed (1), TENURE_FAULT_SEED=N
 runs that round alone, TENURE_FAULT_TALK=1 prints what happens while it does (with -s). Commands come from processes
