@@ -14,7 +14,7 @@ from psycopg import sql
 from tenure.errors import InterruptedRunError, OperationFailedError, StoreError
 from tenure.operations.backfill_rows import BackfillRows
 from tenure.operations.base import Claim, Step
-from tenure.operations.row_ranges import PASSES, Place, passes_for, tidies
+from tenure.operations.row_ranges import PASSES, Place, batch_end, page_ranges, passes_for, tidies
 from tenure.operations.row_statements import in_stripe
 from tenure.runner.context import Context, StopSignal
 from tenure.values import NEEDS_CONSENT, Phase
@@ -204,6 +204,18 @@ def test_every_row_of_a_range_belongs_to_one_pass_and_one_batch() -> None:
     assert [(number, end - first) for number, first, end in visited] == [
         (number, size) for number in range(3) for size in (300, 300, 300, 100)
     ]
+
+
+def test_ranges_cover_a_heap_and_are_smaller_where_it_is_small() -> None:
+    for pages in (0, 1, 700, 7_000, 100_000):
+        found = list(page_ranges(pages))
+        assert [page for first, end in found for page in range(first, end)] == list(range(pages))
+    assert next(page_ranges(7_000)) == (0, 437)
+    assert next(page_ranges(100_000)) == (0, 2000)
+    bounds = {"from": 0, "to": 437, "passes": 12}
+    assert batch_end(Place(0, 0), bounds, 500) == 110, "other batches lie between two passes over the same pages"
+    assert batch_end(Place(0, 330), bounds, 500) == 437
+    assert batch_end(Place(0, 0), bounds, 50) == 50
 
 
 def test_there_are_as_many_passes_as_the_room_on_a_page_asks_for() -> None:

@@ -21,6 +21,7 @@ from tenure.operations.row_ranges import (
     RANGE_PAGES,
     START_PAGES,
     Place,
+    batch_end,
     page_ranges,
     passes_for,
     tidies,
@@ -123,7 +124,7 @@ class BackfillRows(Operation):
             tidy(ctx, self.id, leaf)
         place = Place.of(bounds, claim.cursor, plainly=plain(self.rule, leaf) is not None)
         pages = ctx.pace.size(self.id, start=START_PAGES, least=LEAST_PAGES, most=MOST_PAGES)
-        end = min(place.page + pages, int(bounds["to"]))
+        end = batch_end(place, bounds, pages)
         stripe = self._stripe(place, place.passes(bounds))
 
         def write(connection: Connection[Any], where: sql.Composable) -> int:

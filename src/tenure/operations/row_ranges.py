@@ -6,10 +6,14 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-RANGE_PAGES = 1_000  # 8 MB: the pages of a range stay cached over its passes
-# A batch is at most half of its range. A pass reuses the room of the one before it only when no transaction is left
-# that began before that one's end; with a batch on other pages in between, the other workers' batches have ended too.
-MOST_PAGES = RANGE_PAGES // 2
+RANGE_PAGES = 2_000  # 16 MB: the pages of a range stay cached over its passes
+LEAST_RANGE_PAGES = 400
+# Smaller tables have smaller ranges: room that finished ones left is of use only to those that come after them.
+LEAST_RANGES = 16
+# A batch is at most a quarter of its range. A pass reuses the room of the one before it only when no transaction is
+# left that began before that one's end; with batches on other pages in between, other workers' batches have ended too.
+PARTS = 4
+MOST_PAGES = RANGE_PAGES // PARTS
 START_PAGES = 250
 LEAST_PAGES = 16
 PASSES = 12
@@ -46,8 +50,16 @@ def tidies(number: int) -> bool:
 
 def page_ranges(pages: int) -> Iterator[tuple[int, int]]:
     """Yield the ranges of a heap of *pages*: first page, page behind the last."""
-    for first in range(0, pages, RANGE_PAGES):
-        yield first, min(first + RANGE_PAGES, pages)
+    size = max(LEAST_RANGE_PAGES, min(RANGE_PAGES, pages // LEAST_RANGES))
+    for first in range(0, pages, size):
+        yield first, min(first + size, pages)
+
+
+def batch_end(place: Place, bounds: Mapping[str, Any], pages: int) -> int:
+    """Return the page behind the batch that begins at *place* and may have *pages*: at most a part of the range."""
+    first, end = int(bounds["from"]), int(bounds["to"])
+    most = max(LEAST_PAGES, -(-(end - first) // PARTS))
+    return min(place.page + min(pages, most), end)
 
 
 class Place(NamedTuple):

@@ -28,7 +28,7 @@ WORKERS = 2
 
 # Seconds a row and worker: what the light statement takes; the index entries of the share of rows that moves to another
 # page; deciding what does not stand plainly in one source; a journal entry.
-ROW, MOVED_ENTRY, DECIDED, JOURNALLED = 10e-6, 7e-6, 8e-6, 12e-6
+ROW, MOVED_ENTRY, DECIDED, JOURNALLED = 12e-6, 7e-6, 8e-6, 12e-6
 # A second worker on the same server brings this much of another one.
 FURTHER_WORKER = 0.7
 # Of rows on full pages this share moves to another page in spite of the passes; of room that is found again, half.
