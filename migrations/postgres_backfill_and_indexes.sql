@@ -1534,11 +1534,11 @@ BEGIN
     WHILE tenure_page < tenure_pages LOOP
         FOR tenure_pass IN 0 .. tenure_passes - 1 LOOP
             EXECUTE tenure_batch INTO tenure_changed USING format('(%s,0)', tenure_page)::tid,
-                format('(%s,0)', tenure_page + 1000)::tid, tenure_passes, tenure_pass;
+                format('(%s,0)', tenure_page + 2000)::tid, tenure_passes, tenure_pass;
             tenure_total := tenure_total + tenure_changed;
             COMMIT;
         END LOOP;
-        tenure_page := tenure_page + 1000;
+        tenure_page := tenure_page + 2000;
         RAISE NOTICE '%: % of % pages, % rows written', 'project_members', least(tenure_page, tenure_pages), tenure_pages,
             tenure_total;
     END LOOP;
@@ -1601,11 +1601,11 @@ BEGIN
         FOR tenure_pass IN 0 .. tenure_passes - 1 LOOP
             PERFORM set_config('session_replication_role', 'replica', true);
             EXECUTE tenure_batch INTO tenure_changed USING format('(%s,0)', tenure_page)::tid,
-                format('(%s,0)', tenure_page + 1000)::tid, tenure_passes, tenure_pass;
+                format('(%s,0)', tenure_page + 2000)::tid, tenure_passes, tenure_pass;
             tenure_total := tenure_total + tenure_changed;
             COMMIT;
         END LOOP;
-        tenure_page := tenure_page + 1000;
+        tenure_page := tenure_page + 2000;
         RAISE NOTICE '%: % of % pages, % rows written', 'interview_files', least(tenure_page, tenure_pages), tenure_pages,
             tenure_total;
     END LOOP;
@@ -1664,11 +1664,11 @@ BEGIN
     WHILE tenure_page < tenure_pages LOOP
         FOR tenure_pass IN 0 .. tenure_passes - 1 LOOP
             EXECUTE tenure_batch INTO tenure_changed USING format('(%s,0)', tenure_page)::tid,
-                format('(%s,0)', tenure_page + 1000)::tid, tenure_passes, tenure_pass;
+                format('(%s,0)', tenure_page + 2000)::tid, tenure_passes, tenure_pass;
             tenure_total := tenure_total + tenure_changed;
             COMMIT;
         END LOOP;
-        tenure_page := tenure_page + 1000;
+        tenure_page := tenure_page + 2000;
         RAISE NOTICE '%: % of % pages, % rows written', 'analisis_axial', least(tenure_page, tenure_pages), tenure_pages,
             tenure_total;
     END LOOP;
@@ -1726,11 +1726,11 @@ BEGIN
     WHILE tenure_page < tenure_pages LOOP
         FOR tenure_pass IN 0 .. tenure_passes - 1 LOOP
             EXECUTE tenure_batch INTO tenure_changed USING format('(%s,0)', tenure_page)::tid,
-                format('(%s,0)', tenure_page + 1000)::tid, tenure_passes, tenure_pass;
+                format('(%s,0)', tenure_page + 2000)::tid, tenure_passes, tenure_pass;
             tenure_total := tenure_total + tenure_changed;
             COMMIT;
         END LOOP;
-        tenure_page := tenure_page + 1000;
+        tenure_page := tenure_page + 2000;
         RAISE NOTICE '%: % of % pages, % rows written', 'analisis_nucleo_notas', least(tenure_page, tenure_pages), tenure_pages,
             tenure_total;
     END LOOP;
@@ -1788,11 +1788,11 @@ BEGIN
     WHILE tenure_page < tenure_pages LOOP
         FOR tenure_pass IN 0 .. tenure_passes - 1 LOOP
             EXECUTE tenure_batch INTO tenure_changed USING format('(%s,0)', tenure_page)::tid,
-                format('(%s,0)', tenure_page + 1000)::tid, tenure_passes, tenure_pass;
+                format('(%s,0)', tenure_page + 2000)::tid, tenure_passes, tenure_pass;
             tenure_total := tenure_total + tenure_changed;
             COMMIT;
         END LOOP;
-        tenure_page := tenure_page + 1000;
+        tenure_page := tenure_page + 2000;
         RAISE NOTICE '%: % of % pages, % rows written', 'discovery_navigation_log', least(tenure_page, tenure_pages), tenure_pages,
             tenure_total;
     END LOOP;
@@ -1859,11 +1859,11 @@ BEGIN
         FOR tenure_pass IN 0 .. tenure_passes - 1 LOOP
             PERFORM set_config('session_replication_role', 'replica', true);
             EXECUTE tenure_batch INTO tenure_changed USING format('(%s,0)', tenure_page)::tid,
-                format('(%s,0)', tenure_page + 1000)::tid, tenure_passes, tenure_pass;
+                format('(%s,0)', tenure_page + 2000)::tid, tenure_passes, tenure_pass;
             tenure_total := tenure_total + tenure_changed;
             COMMIT;
         END LOOP;
-        tenure_page := tenure_page + 1000;
+        tenure_page := tenure_page + 2000;
         RAISE NOTICE '%: % of % pages, % rows written', 'doctoral_reports', least(tenure_page, tenure_pages), tenure_pages,
             tenure_total;
     END LOOP;
@@ -1922,11 +1922,11 @@ BEGIN
     WHILE tenure_page < tenure_pages LOOP
         FOR tenure_pass IN 0 .. tenure_passes - 1 LOOP
             EXECUTE tenure_batch INTO tenure_changed USING format('(%s,0)', tenure_page)::tid,
-                format('(%s,0)', tenure_page + 1000)::tid, tenure_passes, tenure_pass;
+                format('(%s,0)', tenure_page + 2000)::tid, tenure_passes, tenure_pass;
             tenure_total := tenure_total + tenure_changed;
             COMMIT;
         END LOOP;
-        tenure_page := tenure_page + 1000;
+        tenure_page := tenure_page + 2000;
         RAISE NOTICE '%: % of % pages, % rows written', 'api_idempotency', least(tenure_page, tenure_pages), tenure_pages,
             tenure_total;
     END LOOP;
@@ -1983,11 +1983,11 @@ BEGIN
         FOR tenure_pass IN 0 .. tenure_passes - 1 LOOP
             PERFORM set_config('session_replication_role', 'replica', true);
             EXECUTE tenure_batch INTO tenure_changed USING format('(%s,0)', tenure_page)::tid,
-                format('(%s,0)', tenure_page + 1000)::tid, tenure_passes, tenure_pass;
+                format('(%s,0)', tenure_page + 2000)::tid, tenure_passes, tenure_pass;
             tenure_total := tenure_total + tenure_changed;
             COMMIT;
         END LOOP;
-        tenure_page := tenure_page + 1000;
+        tenure_page := tenure_page + 2000;
         RAISE NOTICE '%: % of % pages, % rows written', 'entrevista_fragmentos', least(tenure_page, tenure_pages), tenure_pages,
             tenure_total;
     END LOOP;
@@ -2044,11 +2044,11 @@ BEGIN
     WHILE tenure_page < tenure_pages LOOP
         FOR tenure_pass IN 0 .. tenure_passes - 1 LOOP
             EXECUTE tenure_batch INTO tenure_changed USING format('(%s,0)', tenure_page)::tid,
-                format('(%s,0)', tenure_page + 1000)::tid, tenure_passes, tenure_pass;
+                format('(%s,0)', tenure_page + 2000)::tid, tenure_passes, tenure_pass;
             tenure_total := tenure_total + tenure_changed;
             COMMIT;
         END LOOP;
-        tenure_page := tenure_page + 1000;
+        tenure_page := tenure_page + 2000;
         RAISE NOTICE '%: % of % pages, % rows written', 'interview_reports', least(tenure_page, tenure_pages), tenure_pages,
             tenure_total;
     END LOOP;
@@ -2105,11 +2105,11 @@ BEGIN
     WHILE tenure_page < tenure_pages LOOP
         FOR tenure_pass IN 0 .. tenure_passes - 1 LOOP
             EXECUTE tenure_batch INTO tenure_changed USING format('(%s,0)', tenure_page)::tid,
-                format('(%s,0)', tenure_page + 1000)::tid, tenure_passes, tenure_pass;
+                format('(%s,0)', tenure_page + 2000)::tid, tenure_passes, tenure_pass;
             tenure_total := tenure_total + tenure_changed;
             COMMIT;
         END LOOP;
-        tenure_page := tenure_page + 1000;
+        tenure_page := tenure_page + 2000;
         RAISE NOTICE '%: % of % pages, % rows written', 'report_jobs', least(tenure_page, tenure_pages), tenure_pages,
             tenure_total;
     END LOOP;
@@ -2170,11 +2170,11 @@ BEGIN
     WHILE tenure_page < tenure_pages LOOP
         FOR tenure_pass IN 0 .. tenure_passes - 1 LOOP
             EXECUTE tenure_batch INTO tenure_changed USING format('(%s,0)', tenure_page)::tid,
-                format('(%s,0)', tenure_page + 1000)::tid, tenure_passes, tenure_pass;
+                format('(%s,0)', tenure_page + 2000)::tid, tenure_passes, tenure_pass;
             tenure_total := tenure_total + tenure_changed;
             COMMIT;
         END LOOP;
-        tenure_page := tenure_page + 1000;
+        tenure_page := tenure_page + 2000;
         RAISE NOTICE '%: % of % pages, % rows written', 'analisis_codigos_abiertos', least(tenure_page, tenure_pages), tenure_pages,
             tenure_total;
     END LOOP;
@@ -2238,11 +2238,11 @@ BEGIN
         FOR tenure_pass IN 0 .. tenure_passes - 1 LOOP
             PERFORM set_config('session_replication_role', 'replica', true);
             EXECUTE tenure_batch INTO tenure_changed USING format('(%s,0)', tenure_page)::tid,
-                format('(%s,0)', tenure_page + 1000)::tid, tenure_passes, tenure_pass;
+                format('(%s,0)', tenure_page + 2000)::tid, tenure_passes, tenure_pass;
             tenure_total := tenure_total + tenure_changed;
             COMMIT;
         END LOOP;
-        tenure_page := tenure_page + 1000;
+        tenure_page := tenure_page + 2000;
         RAISE NOTICE '%: % of % pages, % rows written', 'codigos_candidatos', least(tenure_page, tenure_pages), tenure_pages,
             tenure_total;
     END LOOP;
@@ -2301,11 +2301,11 @@ BEGIN
         FOR tenure_pass IN 0 .. tenure_passes - 1 LOOP
             PERFORM set_config('session_replication_role', 'replica', true);
             EXECUTE tenure_batch INTO tenure_changed USING format('(%s,0)', tenure_page)::tid,
-                format('(%s,0)', tenure_page + 1000)::tid, tenure_passes, tenure_pass;
+                format('(%s,0)', tenure_page + 2000)::tid, tenure_passes, tenure_pass;
             tenure_total := tenure_total + tenure_changed;
             COMMIT;
         END LOOP;
-        tenure_page := tenure_page + 1000;
+        tenure_page := tenure_page + 2000;
         RAISE NOTICE '%: % of % pages, % rows written', 'analysis_memos', least(tenure_page, tenure_pages), tenure_pages,
             tenure_total;
     END LOOP;
@@ -2363,11 +2363,11 @@ BEGIN
     WHILE tenure_page < tenure_pages LOOP
         FOR tenure_pass IN 0 .. tenure_passes - 1 LOOP
             EXECUTE tenure_batch INTO tenure_changed USING format('(%s,0)', tenure_page)::tid,
-                format('(%s,0)', tenure_page + 1000)::tid, tenure_passes, tenure_pass;
+                format('(%s,0)', tenure_page + 2000)::tid, tenure_passes, tenure_pass;
             tenure_total := tenure_total + tenure_changed;
             COMMIT;
         END LOOP;
-        tenure_page := tenure_page + 1000;
+        tenure_page := tenure_page + 2000;
         RAISE NOTICE '%: % of % pages, % rows written', 'codigo_citas', least(tenure_page, tenure_pages), tenure_pages,
             tenure_total;
     END LOOP;
@@ -2424,11 +2424,11 @@ BEGIN
     WHILE tenure_page < tenure_pages LOOP
         FOR tenure_pass IN 0 .. tenure_passes - 1 LOOP
             EXECUTE tenure_batch INTO tenure_changed USING format('(%s,0)', tenure_page)::tid,
-                format('(%s,0)', tenure_page + 1000)::tid, tenure_passes, tenure_pass;
+                format('(%s,0)', tenure_page + 2000)::tid, tenure_passes, tenure_pass;
             tenure_total := tenure_total + tenure_changed;
             COMMIT;
         END LOOP;
-        tenure_page := tenure_page + 1000;
+        tenure_page := tenure_page + 2000;
         RAISE NOTICE '%: % of % pages, % rows written', 'memo_revisiones', least(tenure_page, tenure_pages), tenure_pages,
             tenure_total;
     END LOOP;
