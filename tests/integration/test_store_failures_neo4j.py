@@ -155,7 +155,7 @@ def test_a_server_that_comes_back_read_only_crashes_and_is_short_of_memory_then(
                 neo4j_server.start()
             notes.wait_for("takes no writes now", 120)
             neo4j_server.kill()
-            with settings(neo4j_server, db__memory__transaction__max="1m"):
+            with settings(neo4j_server, db__memory__transaction__max="8m"):
                 neo4j_server.start()
             assert run.result(120).left == 0
             whole(ctx)
@@ -175,8 +175,8 @@ def _write_with_little_memory(ctx: Context, notes: Notes) -> None:
 
     def work() -> int:
         sizes.append(ctx.pace.size(other.id, start=40_000, least=1, most=40_000))
-        written = ctx.neo4j.write("UNWIND range(1, $size) AS i CREATE (:Other {id: i})", size=sizes[-1])
-        return written.counters["nodes_created"]
+        query = "UNWIND range(1, $size) AS i CREATE (:Other {id: i, text: $text + i})"
+        return ctx.neo4j.write(query, size=sizes[-1], text="x" * 1000).counters["nodes_created"]
 
     assert Failures(ctx).persist(other, "range 0", work) == sizes[-1]
     assert len(sizes) > 1
