@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
@@ -318,7 +318,9 @@ class Ledger:
             connection,
         )
 
-    def journal_entries(self, operation: str, *, newest_first: bool = True) -> Iterator[tuple[Any, Any, Any]]:
+    def journal_entries(
+        self, operation: str, *, newest_first: bool = True
+    ) -> Generator[tuple[Any, Any, Any], None, None]:
         """Stream the before-images of an operation: (item, before, after) each."""
         order = "DESC" if newest_first else "ASC"
         statement = f"SELECT item, before, after FROM tenure.journal WHERE operation = %s ORDER BY id {order}"

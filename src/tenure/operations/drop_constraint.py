@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -113,8 +114,8 @@ class DropConstraint(Operation):
             return Outcome(note="still there")
         # An index on the same properties stands against the constraint, which brings its own.
         drop_index(ctx.neo4j, self.index_name)
-        kept = (b["create"] for item, b, _ in ctx.ledger.journal_entries(self.id) if "constraint" in item)
-        before = next(kept, self.create)
+        with closing(ctx.ledger.journal_entries(self.id)) as entries:
+            before = next((kept["create"] for item, kept, _ in entries if "constraint" in item), self.create)
         if before:
             try:
                 ctx.neo4j.schema(before)

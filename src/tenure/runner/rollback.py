@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from functools import partial
 from itertools import groupby
 
@@ -168,8 +168,9 @@ def _recreations(ctx: Context, begun: Iterable[Operation]) -> Iterator[Recreatio
     for operation in begun:
         if operation.phase is not Phase.CONTRACT:
             continue
-        kept = (before for _, before, _ in ctx.ledger.journal_entries(operation.id) if isinstance(before, dict))
-        script = next((before["script"] for before in kept if "script" in before), None)
+        with closing(ctx.ledger.journal_entries(operation.id)) as entries:
+            kept = (before for _, before, _ in entries if isinstance(before, dict))
+            script = next((before["script"] for before in kept if "script" in before), None)
         if script is not None:
             yield Recreation(
                 operation=operation.id, store=operation.store, object=operation.object, statements=tuple(script)
