@@ -29,7 +29,7 @@ from tenure.session import Session
 from tenure.values import Hazard, Phase
 
 SEED = os.environ.get("TENURE_SEED", "11")
-CASES = int(os.environ.get("TENURE_ROLLBACKS", "24"))
+CASES = int(os.environ.get("TENURE_ROLLBACKS", "16"))
 ONLY = os.environ.get("TENURE_ROLLBACK_CASE")
 TRAP = Path(__file__).with_name("trap.py")
 EVERY = set(Hazard)

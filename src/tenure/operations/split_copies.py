@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tenure.attribution.graph import NodeSpec
 from tenure.attribution.graph_read import chunks, key_value
+from tenure.attribution.spec import NeighboursSource
 from tenure.errors import GraphMemoryError
 from tenure.stores.cypher import quote
 from tenure.values import TenantKey
@@ -22,11 +23,16 @@ BATCH = 2000
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """A node to be split: its identity, the tenant it stays with, and the others."""
+    """A node to be split: its identity, the tenant it stays with, and the others.
+
+    `begun` says that an earlier attempt made copies: one that is not there any more and that nothing hangs on was
+    deleted by its tenant, and is not made again.
+    """
 
     identity: Any
     home: str
     others: tuple[str, ...]
+    begun: bool = False
 
 
 class Copies:
@@ -42,6 +48,8 @@ class Copies:
         """Make the copies that are missing and move every relationship of their tenants; return how many moved."""
         there = self._there(node)
         missing = [tenant for tenant in node.others if tenant not in there]
+        if node.begun:
+            missing = [tenant for tenant in missing if self._hangs(node, tenant)]
         self._journal(
             ({"copy": node.identity, "tenant": t, "home": node.home}, None, {"created": True}) for t in missing
         )
@@ -66,18 +74,51 @@ class Copies:
         return moved
 
     def merge(self, identity: Any, tenant: str, home: str) -> bool:
-        """Move everything of a copy back to its original and delete the copy, or find it done; False where the original
-        is gone, so that the copy has to stay."""
-        if not self._exists(identity, tenant):
+        """Move everything of a copy back to its original (*home*, or what `home_of` says takes its place) and delete
+        the copy, or find it done; False when something hangs on it still."""
+        if tenant == home or not self._exists(identity, tenant):
             return True
-        if not self._exists(identity, home):
-            return False
         self._move(identity, tenant, home, only=False)
         self._ctx.neo4j.write(
             f"MATCH {self._node('c', '$tenant')} WHERE NOT EXISTS {{ (c)--() }} DELETE c",
             **self._parameters(identity, home, tenant),
         )
         return not self._exists(identity, tenant)
+
+    def home_of(self, identity: Any, home: str, tenants: Iterable[str]) -> str:
+        """Return the tenant whose node the copies are merged into: *home*, or, where that tenant has deleted its own,
+        the first of *tenants* that still has one. What was deleted does not come back."""
+        if self._exists(identity, home):
+            return home
+        return next((tenant for tenant in sorted(tenants) if self._exists(identity, tenant)), home)
+
+    def settle(self, identity: Any, original: str, home: str) -> str:
+        """Give the node that copies were merged into the key that its relationships ask for, and return it.
+
+        It is *home* as long as one of that tenant's hangs on it. Where tenants have deleted theirs it is the one with
+        most, as it was for the *original*; what the node's backfill wrote is noted there, to be taken back with it.
+        """
+        types = [name for s in self._spec.rule.sources if isinstance(s, NeighboursSource) for name in s.types]
+        rows = self._ctx.neo4j.read(
+            f"MATCH {self._node('n', '$home')}-[r]-() WHERE type(r) IN $types AND r.{self._name} IS NOT NULL "
+            f"AND NOT r.{self._name} IN $sentinels RETURN r.{self._name} AS tenant, count(*) AS n "
+            "ORDER BY n DESC, tenant",
+            types=types,
+            sentinels=[key_value(self._key, self._key.quarantine), key_value(self._key, self._key.shared)],
+            **self._parameters(identity, home),
+        )
+        tenants = [str(row["tenant"]) for row in rows]
+        wanted = home if home in tenants or not tenants else tenants[0]
+        if wanted != original:
+            note = (identity, key_value(self._key, original), key_value(self._key, wanted))
+            backfill = f"neo4j.node_backfill.{self._operation.object}"
+            self._ctx.ledger.journal(backfill, "neo4j", self._operation.object, [note])
+        if wanted != home:
+            self._ctx.neo4j.write(
+                f"MATCH {self._node('n', '$home')} SET n.{self._name} = $tenant",
+                **self._parameters(identity, home, wanted),
+            )
+        return wanted
 
     def edited(self, identity: Any, tenant: str, home: str) -> bool:
         """Return whether a copy is no longer what its original is, key aside: merging them would lose an edit."""
@@ -180,6 +221,14 @@ class Copies:
             f"MATCH (c:{self._label}) WHERE c.{self._id} = $id RETURN c.{self._name} AS tenant", id=node.identity
         )
         return {str(row["tenant"]) for row in rows}
+
+    def _hangs(self, node: Shared, tenant: str) -> bool:
+        """Return whether the original still has relationships of a tenant."""
+        rows = self._ctx.neo4j.read(
+            f"MATCH {self._node('n', '$home')}-[r]-() WHERE r.{self._name} = $tenant RETURN 1 AS n LIMIT 1",
+            **self._parameters(node.identity, node.home, tenant),
+        )
+        return bool(rows)
 
     def _exists(self, identity: Any, tenant: str) -> bool:
         rows = self._ctx.neo4j.read(

@@ -119,35 +119,78 @@ def _plain(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def undivide(ctx: Context, entries: Iterable[tuple[Any, Any, Any]]) -> tuple[int, int]:
-    """Make one relationship again of each that was divided; return (done, left because it is not as tenure left it)."""
+    """Make one relationship again of each that was divided; return (done, left because it is not as tenure left it).
+
+    What a tenant has deleted of it since does not come back: its entries are left out. Where all of it is gone there is
+    nothing to be made.
+    """
     done = left = 0
     for item, before, after in entries:
         start, end, type = item["start"], item["end"], quote(item["divided"])
         if start is None or end is None:
             left += 1
             continue
-        home, *parts = after
-        between = (
-            f"MATCH (a:{quote(start['label'])}) WHERE a.{quote(start['property'])} = $start "
-            f"MATCH (b:{quote(end['label'])}) WHERE b.{quote(end['property'])} = $end "
-        )
-        written = ctx.neo4j.write(
-            f"{between}MATCH (a)-[r:{type}]->(b) WHERE properties(r) = $home WITH a, b, r LIMIT 1 "
-            "SET r = $before WITH a, b UNWIND $parts AS part "
-            f"CALL {{ WITH a, b, part MATCH (a)-[x:{type}]->(b) WHERE properties(x) = part WITH x LIMIT 1 DELETE x }} "
-            "RETURN count(*) AS n",
+        found = ctx.neo4j.read(
+            f"MATCH (a:{quote(start['label'])})-[r:{type}]->(b:{quote(end['label'])}) "
+            f"WHERE a.{quote(start['property'])} = $start AND b.{quote(end['property'])} = $end "
+            "RETURN elementId(r) AS e, properties(r) AS now",
             start=start["value"],
             end=end["value"],
-            home=home,
-            before=before,
-            parts=parts,
         )
-        # An undo that was killed has made some of them whole already.
-        whole = written.records[0]["n"] or ctx.neo4j.read(
-            f"{between}MATCH (a)-[r:{type}]->(b) WHERE properties(r) = $before RETURN 1 AS n LIMIT 1",
-            start=start["value"],
-            end=end["value"],
-            before=before,
+        there = _present(found, after)
+        if not there:
+            # Made whole by an undo that was killed, or deleted by all; else somebody has changed it.
+            keys = {_plain(row["now"]).get(name) for row in found for name in _keys(after)}
+            whole = any(_plain(row["now"]) == before for row in found)
+            edited = not whole and any(part.get(name) in keys for part in after for name in _keys(after))
+            done, left = done + (not edited), left + edited
+            continue
+        kept, *others = (row for row, _ in there)
+        changed = _whole(before, after, [version for _, version in there])
+        if there[0][1] != after[0]:
+            # The part that had the key of the original is gone: another tenant's takes its place, and keeps its key,
+            # which the backfill of the relationships is told of, since it is the one to take keys away.
+            for name in _keys(after):
+                changed.pop(name, None)
+                note = ({"start": start, "end": end}, after[0][name], there[0][1][name])
+                ctx.ledger.journal(f"neo4j.relationship_backfill.{item['divided']}", "neo4j", item["divided"], [note])
+        ctx.neo4j.write(
+            f"MATCH ()-[r:{type}]->() WHERE elementId(r) = $kept AND properties(r) = $now SET r += $changed "
+            f"WITH r UNWIND $others AS other MATCH ()-[x:{type}]->() WHERE elementId(x) = other.e "
+            "AND properties(x) = other.now DELETE x",
+            kept=kept["e"],
+            now=kept["now"],
+            changed=changed,
+            others=others,
         )
-        done, left = done + bool(whole), left + (not whole)
+        done += 1
     return done, left
+
+
+def _present(found: Sequence[dict[str, Any]], after: Sequence[Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Return which relationships still are what tenure made, the original first, each with what it was made as."""
+    rest = list(found)
+    there = []
+    for version in after:
+        row = next((row for row in rest if _plain(row["now"]) == version), None)
+        if row is not None:
+            rest.remove(row)
+            there.append((row, version))
+    return there
+
+
+def _keys(after: Sequence[dict[str, Any]]) -> set[str]:
+    """Return the properties that tell the parts apart and are no lists: the tenant key."""
+    names = {name for part in after for name, value in part.items() if not isinstance(value, list)}
+    return {name for name in names if len({str(part.get(name)) for part in after}) == len(after)}
+
+
+def _whole(before: dict[str, Any], after: Sequence[dict[str, Any]], there: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the properties that make the first of *there* the relationship that was divided, without the entries that
+    only parts had which are gone."""
+    changed = {name: value for name, value in before.items() if there[0].get(name) != value}
+    if len(there) < len(after):
+        for name, value in before.items():
+            if isinstance(value, list) and any(part.get(name) != value for part in after):
+                changed[name] = [entry for entry in value if any(entry in (part.get(name) or ()) for part in there)]
+    return changed

@@ -123,12 +123,20 @@ class SplitNode(Operation):
     def losses(self, ctx: Context) -> Iterable[Finding]:
         """Return copies that were edited since, and nodes that the old uniqueness would not let live together."""
         copies = Copies(ctx, self, self.graph.key, self.spec)
-        made = list(self._made(ctx))
-        edited = [f"{identity} of {tenant}" for identity, tenant, home in made if copies.edited(identity, tenant, home)]
+        begun = self._begun(ctx)
+        edited = []
+        for node in begun:
+            home = copies.home_of(node.identity, node.home, node.others)
+            others = [tenant for tenant in node.others if tenant != home]
+            edited += [
+                f"{node.identity} of {tenant}" for tenant in others if copies.edited(node.identity, tenant, home)
+            ]
         if edited:
             yield self._finding("copies of a split node were edited since", edited)
         if self.constraints:
-            born = list(islice(self._born(ctx, {(identity, tenant) for identity, tenant, _ in made}), 1000))
+            born = list(
+                islice(self._born(ctx, {(node.identity, tenant) for node in begun for tenant in node.others}), 1000)
+            )
             if born:
                 yield self._finding("nodes of several tenants have one name since the split", born)
 
@@ -136,13 +144,18 @@ class SplitNode(Operation):
         """Merge the copies that tenure made back into their originals, and put lists and old uniquenesses back."""
         copies = Copies(ctx, self, self.graph.key, self.spec)
         done = left = 0
-        for identity, tenant, home in self._made(ctx):
+        homes = {}
+        for node in self._begun(ctx):
             ctx.signal.check(self.id)
-            merged = copies.merge(identity, tenant, home)
-            done, left = done + merged, left + (not merged)
+            home = copies.home_of(node.identity, node.home, node.others)
+            merged = [copies.merge(node.identity, tenant, home) for tenant in node.others]
+            done, left = done + sum(merged), left + merged.count(False)
+            if all(merged):
+                home = copies.settle(node.identity, node.home, home)
+            homes[node.identity, node.home] = home
         for item, before, _ in self._entries(ctx):
             if "stale" in item:
-                copies.put_back(item["stale"], item["home"], before)
+                copies.put_back(item["stale"], homes.get((item["stale"], item["home"]), item["home"]), before)
         whole, kept = undivide(ctx, (entry for entry in self._entries(ctx) if "divided" in entry[0]))
         if not left:
             drop_index(ctx.neo4j, self.index_name)
@@ -164,7 +177,7 @@ class SplitNode(Operation):
         found: dict[tuple[Any, str], list[str]] = defaultdict(list)
         for identity, tenant, home in self._made(ctx):
             found[identity, home].append(tenant)
-        return [Shared(identity, home, tuple(sorted(tenants))) for (identity, home), tenants in found.items()]
+        return [Shared(identity, home, tuple(sorted(tenants)), True) for (identity, home), tenants in found.items()]
 
     def _made(self, ctx: Context) -> Iterator[tuple[Any, str, str]]:
         """Yield the copies that the journal says tenure made: identity, tenant, home."""
