@@ -150,5 +150,6 @@ def test_the_table_of_estimates_has_a_line_for_each_and_two_sums(tmp_path: Path)
     table = estimates_table(made)
     assert table is not None
     assert table.row_count == len(made.estimates) + 2
+    assert "never chosen" in str(table.caption)
     assert estimates_table(made.model_copy(update={"estimates": ()})) is None
     assert [size(n) for n in (0, 999, 1000, 231_000_000)] == ["", "999 B", "1 kB", "231 MB"]

@@ -9,6 +9,10 @@ from tenure.report.estimate import duration
 from tenure.report.text import clean
 from tenure.values import Phase
 
+_CAPTION = (
+    "For an idle server with two cores; from statistics. A default for the majority's tenant and a rewrite of the "
+    "table are never chosen: docs/planning-a-large-migration.md says why."
+)
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -18,6 +22,8 @@ def estimates_table(plan: Plan) -> Table | None:
         return None
     named = {operation.id: operation for operation in plan.operations}
     table = Table(title="estimates", title_justify="left", title_style="bold", box=None, pad_edge=False)
+    if any(operation.kind == "backfill_rows" for operation in plan.operations):
+        table.caption, table.caption_justify = _CAPTION, "left"
     table.add_column("object", overflow="fold")
     table.add_column("what", overflow="fold")
     table.add_column("way", overflow="fold")
