@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
+from bench import gentle
 from bench.port import Goal, Options, Say, Section, rounds
 from bench.postgres_data import BASE, load, settings
 from bench.postgres_schema import schema_sections
@@ -22,7 +23,18 @@ COLUMNS = {
 
 
 def sections(options: Options, say: Say) -> Iterator[Section]:
-    """Yield the bench's tables. The server runs as a user's would: fsync, full pages, autovacuum on."""
+    """Yield the bench's tables. The server runs as a user's would: fsync, full pages, autovacuum on.
+
+    Parts: `backfill` (beside what people would do), `schema` (constants, constraints, estimates), `gentle` (latencies
+    of an application beside the backfill).
+    """
+    if options.wants("backfill") or options.wants("schema"):
+        yield from _filling(options, say)
+    if options.wants("gentle"):
+        yield from gentle.sections(options, say)
+
+
+def _filling(options: Options, say: Say) -> Iterator[Section]:
     with servers(neo4j=False, qdrant=False, directory=options.scratch, progress=say) as running:
         server = running.postgres
         assert server is not None
