@@ -18,7 +18,7 @@ from tenure.operations.graph_keys import FIRST_BATCH
 if TYPE_CHECKING:
     from tenure.runner.context import Context
 
-NODES_A_RANGE = 50_000
+NODES_A_RANGE = 20_000
 START_NODES = 2000
 
 
