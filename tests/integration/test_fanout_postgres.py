@@ -105,6 +105,25 @@ def _stands_still(fleet_: Fleet, seconds: float) -> bool:
     return _changed(fleet_) == before
 
 
+def test_the_ranges_of_a_killed_worker_go_to_the_other_at_once(postgres_dsn: str, tmp_path: Path) -> None:
+    with fleet(postgres_dsn, tmp_path, ROWS) as fleet_:
+        killed, other = (fleet_.worker("--once", **SMALL) for _ in range(2))
+        run = fleet_.apply(**SMALL)
+        fleet_.until(lambda: _begun(fleet_, 500) and len(_holders(fleet_)) == 2, run, killed, other)
+        killed.kill()
+        # Noticed by its process, not by its row, which would run for 30 s more.
+        began = time.monotonic()
+        fleet_.until(lambda: killed.pid not in {_pid(holder) for holder in _holders(fleet_)}, run, other)
+        assert time.monotonic() - began < 20
+        code, output = fleet_.ended(run)
+        assert code == 0, output
+        code, output = fleet_.ended(other)
+        assert code == 0, output
+        ((detail,),) = fleet_.ask("SELECT detail FROM tenure.event WHERE kind = 'worker died'")
+        assert f":{killed.pid} is gone" in detail
+        _whole(fleet_)
+
+
 def test_workers_outlive_a_killed_run_stop_in_order_and_serve_the_next(postgres_dsn: str, tmp_path: Path) -> None:
     brief = {**SMALL, "TEST_LEASE_SECONDS": str(LEASE_SECONDS)}
     with fleet(postgres_dsn, tmp_path, ROWS) as fleet_:
