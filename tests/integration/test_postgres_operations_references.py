@@ -123,24 +123,26 @@ def test_foreign_keys_within_a_tenant_and_back(name: str, postgres_dsn: str, tmp
 
 
 MOVES = {
-    "the parent alone": ("UPDATE t SET p = 'c' WHERE id = 1", "ccc"),
-    "parent first": ("UPDATE t SET p = 'c' WHERE id = 1; UPDATE c SET p = 'c'; UPDATE d SET p = 'c'", "ccc"),
-    "child first": ("UPDATE d SET p = 'c'; UPDATE c SET p = 'c'; UPDATE t SET p = 'c' WHERE id = 1", "ccc"),
-    "the middle first": ("UPDATE c SET p = 'c'; UPDATE t SET p = 'c' WHERE id = 1; UPDATE d SET p = 'c'", "ccc"),
-    "a child alone stays": ("UPDATE c SET p = 'b'", "aaa"),
-    "a child that refers to nobody": ("UPDATE c SET t_id = NULL, p = 'b'", "abb"),
-    "to another parent": ("UPDATE c SET t_id = 2, p = 'b'", "abb"),
+    "the parent alone": ("UPDATE t SET p = 'c' WHERE id = 1", "aaa"),
+    "parent first": ("UPDATE t SET p = 'c' WHERE id = 1; UPDATE c SET p = 'c'; UPDATE d SET p = 'c'", "aaa"),
+    "child first": ("UPDATE d SET p = 'c'; UPDATE c SET p = 'c'; UPDATE t SET p = 'c' WHERE id = 1", "aaa"),
+    "a child alone": ("UPDATE c SET p = 'b'", "aaa"),
+    "one that refers to nobody": ("UPDATE d SET c_id = NULL, p = 'b'", "aab"),
+    "one that nobody refers to any more": ("UPDATE d SET c_id = NULL; UPDATE c SET t_id = 2, p = 'b'", "aba"),
+    "the parent, once nobody refers to it": ("UPDATE c SET t_id = NULL; UPDATE t SET p = 'c' WHERE id = 1", "caa"),
 }
 
 
-def test_old_code_may_move_rows_in_any_order(postgres_dsn: str, tmp_path: Path) -> None:
-    """Each table says itself whose its rows are; nothing is refused, and no reference crosses tenants meanwhile."""
+def test_old_code_that_moves_a_row_is_never_refused(postgres_dsn: str, tmp_path: Path) -> None:
+    """Each table says itself whose its rows are: what a foreign key ties to its tenant stays, and verify tells."""
     schema = (
         PARENT + "CREATE TABLE c (id int PRIMARY KEY, p text, t_id int REFERENCES t); INSERT INTO c VALUES (1, 'a', 1);"
         "CREATE TABLE d (id int PRIMARY KEY, p text, c_id int REFERENCES c, up int REFERENCES d);"
         "INSERT INTO d VALUES (1, 'a', 1, 1);"
+        "CREATE TABLE e (id int PRIMARY KEY, p text, up int REFERENCES e);"
+        "INSERT INTO e VALUES (1, 'a', NULL), (2, 'a', 1), (3, 'a', NULL);"
     )
-    tables = {**CHILD, "d": {"tenant": {"column": "p"}}}
+    tables = {**CHILD, "d": {"tenant": {"column": "p"}}, "e": {"tenant": {"column": "p"}}}
     with application(postgres_dsn, tmp_path, PROJECTS + schema, tables) as app:
         app.run(Phase.CONSTRAIN)
         for name, (moves, keys) in MOVES.items():
@@ -155,6 +157,14 @@ def test_old_code_may_move_rows_in_any_order(postgres_dsn: str, tmp_path: Path) 
                     "SELECT project_id FROM c UNION ALL SELECT project_id FROM d) AS u"
                 ).fetchone()
                 assert found == (keys,), name
+        with app.connect() as connection, connection.transaction(force_rollback=True):
+            connection.execute("UPDATE e SET p = 'c'")
+            rows = connection.execute("SELECT id, project_id FROM e ORDER BY id").fetchall()
+            assert rows == [(1, "a"), (2, "a"), (3, "c")], "a tree stays whole, and what stands alone moves"
+        app.execute("UPDATE t SET p = 'c' WHERE id = 1")
+        (told,) = (found for found in app.session.verify().findings if found.severity == "error")
+        assert (told.id, told.object, told.sample[0]["item"]) == ("TEN502", "t", {"id": 1})
+        app.execute("UPDATE t SET p = 'a' WHERE id = 1")
         app.undo()
         app.untouched()
 

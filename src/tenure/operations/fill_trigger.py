@@ -27,8 +27,8 @@ class Filler(Operation):
 
     A second trigger is for old code that moves a row: where an UPDATE changes one of the columns `follows`, which the
     tenant is read from, and not the key, the key follows; where they name no tenant any more it stays. It stays too
-    while the row refers, by a composite foreign key, to a row that has not moved: when that one moves, this one goes
-    along by the key's cascade, so that old code may move them in any order and is never refused.
+    while a composite foreign key, which does not cascade, ties the row to one of another tenant then: old code is never
+    refused, nothing crosses tenants, and verify tells of the row whose sources say something else than its key.
 
     Left alone, as they came, are rows whose parent waits for its own backfill (`waits_for` names such parents; the
     sweep decides them afterwards, and no such parent is left once the key is mandatory), rows that no source knows
@@ -207,29 +207,40 @@ class Filler(Operation):
             )
 
     def _stay(self) -> sql.Composed:
-        """Return the part that takes a move back while a row that this one refers to has not moved yet.
+        """Return the part that takes a move back where a foreign key would refuse it, from either end.
 
-        The foreign keys are looked up when it happens, which is rarely: the composite ones come after the trigger.
+        The foreign keys are looked up when it happens, which is rarely: the composite ones come after the trigger. A
+        row that refers to itself moves with itself.
         """
         return sql.SQL(
             "    IF {new} IS DISTINCT FROM {old} THEN\n"
-            "      FOR refers IN SELECT format('SELECT %s OR EXISTS (SELECT 1 FROM %s AS p WHERE %s) OR (%L AND %s)', "
+            "      FOR refers IN SELECT CASE WHEN side.child THEN format("
+            "'SELECT %s OR EXISTS (SELECT 1 FROM %s AS p WHERE %s) OR (%L AND %s)', "
             "string_agg(format('($1).%I IS NULL', a.attname), ' OR '), k.confrelid::regclass, "
             "string_agg(format('p.%I = ($1).%I', f.attname, a.attname), ' AND '), k.confrelid = k.conrelid, "
             "string_agg(CASE WHEN k.confrelid = k.conrelid THEN format('($1).%I = ($1).%I', f.attname, a.attname) "
-            "ELSE 'false' END, ' AND ')) FROM pg_constraint AS k "
+            "ELSE 'false' END, ' AND ')) ELSE format("
+            "'SELECT NOT EXISTS (SELECT 1 FROM %s AS c WHERE %s AND NOT (%L AND %s))', k.conrelid::regclass, "
+            "string_agg(format('c.%I = ($2).%I', a.attname, f.attname), ' AND '), k.confrelid = k.conrelid, "
+            "string_agg(CASE WHEN k.confrelid = k.conrelid THEN format('c.%I = c.%I', a.attname, f.attname) "
+            "ELSE 'false' END, ' AND ')) END "
+            "FROM (VALUES (true), (false)) AS side (child) CROSS JOIN pg_constraint AS k "
             "CROSS JOIN LATERAL unnest(k.conkey, k.confkey) AS c (ours, theirs) "
             "JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = c.ours "
             "JOIN pg_attribute AS f ON f.attrelid = k.confrelid AND f.attnum = c.theirs "
-            "WHERE k.conrelid = TG_RELID AND k.contype = 'f' AND NOT k.condeferred "
-            "GROUP BY k.oid, k.confrelid, k.conrelid HAVING bool_or(a.attname = {name})\n"
+            "WHERE k.contype = 'f' AND NOT k.condeferred AND CASE WHEN side.child THEN k.conrelid = TG_RELID "
+            "ELSE k.confrelid = TG_RELID AND k.confupdtype IN ('a', 'r') END "
+            "GROUP BY side.child, k.oid, k.conrelid, k.confrelid HAVING bool_or(a.attname = {name})\n"
             "      LOOP\n"
-            "        EXECUTE refers INTO holds USING NEW;\n"
+            "        EXECUTE refers INTO holds USING NEW, OLD;\n"
             "        IF NOT holds THEN {new} := {old}; END IF;\n"
             "      END LOOP;\n"
             "    END IF;"
-        ).format(new=self._new(self.rule.key.name), old=self._old(self.rule.key.name),
-                 name=sql.Literal(self.rule.key.name))  # fmt: skip
+        ).format(
+            new=self._new(self.rule.key.name),
+            old=self._old(self.rule.key.name),
+            name=sql.Literal(self.rule.key.name),
+        )
 
     def _new(self, column: str) -> sql.Composed:
         return sql.SQL("NEW.{}").format(sql.Identifier(column))

@@ -82,14 +82,17 @@ def composite(catalog: PostgresCatalog, built: RowRules, reference: Reference) -
     """Return the composite form of a foreign key.
 
     MATCH FULL says that all columns are null or none; with a key that is never null that would forbid null references,
-    so a check says it of the old columns. Where the application moves a row to another tenant, what refers to it goes
-    along (ON UPDATE CASCADE): else it would be refused what it was free to do, in whichever order it moves them.
+    so a check says it of the old columns. Where the row has its tenant from the very row that it refers to, a change of
+    that row's tenant cascades: else the application, which moves it, would be refused. Elsewhere a cascade would decide
+    for rows that say themselves whose they are; there the fill trigger lets neither of the two move alone.
     """
     table, key, parent, tenant = reference.table, reference.key, reference.parent, built.key.name
     actions = []
     on_update = key.on_update
     generated = any((column := table.column(name)) is not None and column.generated for name in key.columns)
-    if on_update == "NO ACTION" and not generated:  # Postgres writes to no generated column
+    if (
+        on_update == "NO ACTION" and not generated and _derives(built, table, catalog, key)
+    ):  # Postgres writes to no generated column
         on_update = "CASCADE"
     later = _left_to_old(catalog, key)
     for event, action in (("UPDATE", on_update), ("DELETE", key.on_delete)):
@@ -118,6 +121,18 @@ def composite(catalog: PostgresCatalog, built: RowRules, reference: Reference) -
         all_or_none=key.columns if key.match == "FULL" and len(key.columns) > 1 else (),
         hazards=(Hazard.TABLE_SCAN,) if online else (Hazard.TABLE_SCAN, Hazard.ACCESS_EXCLUSIVE),
         planned=1,
+    )
+
+
+def _derives(built: RowRules, table: Table, catalog: PostgresCatalog, key: ForeignKey) -> bool:
+    """Return whether the table's rows have their tenant from the rows that the key points at."""
+    top = table
+    while top.partition_of is not None and (above := catalog.table(top.partition_of)) is not None:
+        top = above
+    pairs = set(zip(key.columns, key.ref_columns, strict=True))
+    return any(
+        isinstance(source, ParentSource) and source.table.display == key.ref_table and set(source.match) == pairs
+        for source in built.rules[top.display].sources
     )
 
 
