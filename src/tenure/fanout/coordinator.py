@@ -14,7 +14,7 @@ from types import TracebackType
 import psycopg
 
 from tenure import __version__
-from tenure.errors import StoreError, WorkerFailedError
+from tenure.errors import InterruptedRunError, StoreError, WorkerFailedError
 from tenure.fanout.presence import Presence
 from tenure.fanout.queue import Queue, require
 from tenure.fanout.ranges import Assignment, Notes, graph_name
@@ -80,7 +80,7 @@ class Coordinator:
             lease = self._ctx.ledger.lease()
             if lease is not None and str(lease["token"]) == self._ctx.token:
                 self._queue.drop()
-        except (StoreError, psycopg.Error) as error:
+        except (StoreError, InterruptedRunError, psycopg.Error) as error:
             log.warning("the workers' queue could not be taken away, the next run does: %s", error)
 
     def work_off(self, ctx: Context, operation: Operation, hold: Hold, failures: Failures) -> None:
@@ -167,7 +167,7 @@ class Coordinator:
                     self._ctx.reporter.note(operation.id, "waiting for the workers to end their batches")
                     said = True
                 time.sleep(TICK_SECONDS / 2)
-        except (StoreError, psycopg.Error) as error:
+        except (StoreError, InterruptedRunError, psycopg.Error) as error:
             log.warning("what was offered to the workers ends with the lease: %s", error)
 
     # What workers do.

@@ -11,7 +11,7 @@ from types import TracebackType
 import psycopg
 
 from tenure import __version__
-from tenure.errors import StoreError
+from tenure.errors import InterruptedRunError, StoreError
 from tenure.ledger import Ledger
 from tenure.ledger.sharing import Offer, Sharing
 from tenure.runner import lease
@@ -61,7 +61,7 @@ class Presence:
             self._thread.join(timeout=10)
         try:
             self._sharing.leave(self.token)
-        except (StoreError, psycopg.Error) as error:
+        except (StoreError, InterruptedRunError, psycopg.Error) as error:
             log.warning("the worker could not take its leave, its row runs out by itself: %s", error)
 
     def in_doubt(self) -> bool:
@@ -72,7 +72,7 @@ class Presence:
         while not self._done.wait(min(BEAT_SECONDS, self._seconds / 4)):
             try:
                 self._beat()
-            except (StoreError, psycopg.Error) as error:
+            except (StoreError, InterruptedRunError, psycopg.Error) as error:
                 log.warning("no sign of life could be given: %s", error)
 
     def _beat(self) -> None:
