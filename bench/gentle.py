@@ -133,8 +133,13 @@ def backfill(server: EmbeddedPostgres, scratch: Path) -> Iterator[Backfill]:
             process.kill()
 
 
-def sections(options: Options, say: Say, variants: Sequence[Mapping[str, str]] = ({},)) -> Iterator[Section]:
-    """Yield the table: latencies without the backfill and with it, under each of the *variants* of its limits."""
+def sections(
+    options: Options, say: Say, variants: Sequence[Mapping[str, str]] = ({},), rate: float | None = None
+) -> Iterator[Section]:
+    """Yield the table: latencies without the backfill and with it, under each of the *variants* of its limits.
+
+    *rate* is the application's, in transactions per second: half of what it reaches alone when None.
+    """
     with servers(neo4j=False, qdrant=False, directory=options.scratch / "servers", progress=say) as running:
         server = running.postgres
         assert server is not None
@@ -144,7 +149,7 @@ def sections(options: Options, say: Say, variants: Sequence[Mapping[str, str]] =
         dsn = fresh(server, "bench_gentle")
         pgbench.run(dsn, 5, None)
         most = pgbench.run(dsn, 10, None).rate
-        rate = LOAD * most
+        rate = rate or LOAD * most
         say(f"the application alone reaches {most:,.0f} transactions/s; it gets {rate:,.0f}")
         names = [", ".join(f"{name}={value}" for name, value in variant.items()) or DEFAULTS for variant in variants]
         found: dict[str, list[Figures]] = {name: [] for name in (UNDISTURBED, *names)}
@@ -159,7 +164,7 @@ def sections(options: Options, say: Say, variants: Sequence[Mapping[str, str]] =
                     found[name].append(figures)
                     p50, p99, rows = (figures.more.get(column, 0) for column in ("p50", "p99", "backfill"))
                     say(f"round {number}: {name}: p50 {p50:.2f} ms, p99 {p99:.2f} ms, backfill {rows:,.0f} rows/s")
-        yield _section(found, names, rate, settings(server.dsn_of(BASE)))
+        yield _section(found, names, rate, most, settings(server.dsn_of(BASE)))
 
 
 def _defaults(variant: Mapping[str, str]) -> dict[str, str]:
@@ -199,7 +204,7 @@ class _Stretches:
 
 
 def _section(
-    found: Mapping[str, Sequence[Figures]], names: Sequence[str], rate: float, facts: Mapping[str, str]
+    found: Mapping[str, Sequence[Figures]], names: Sequence[str], rate: float, most: float, facts: Mapping[str, str]
 ) -> Section:
     lines = tuple(Line(name, name != UNDISTURBED, tuple(figures)) for name, figures in found.items())
     ratios = {name: _ratio(found[name], found[UNDISTURBED], "p99") for name in names}
@@ -209,7 +214,7 @@ def _section(
     )
     return Section(
         store="postgres",
-        title=f"The application beside a backfill, at {LOAD:.0%} of its capacity ({rate:,.0f} transactions/s)",
+        title=f"The application beside a backfill, at {rate:,.0f}/s ({rate / most:.0%} of what it reaches alone)",
         unit="transactions",
         lines=lines,
         columns=COLUMNS,
@@ -230,6 +235,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5, help="rounds (5)")
     parser.add_argument("--seconds", type=float, default=15.0, help="length of a stretch (15)")
     parser.add_argument("--limits", action="append", default=[], help="a variant beside the defaults: NAME=VALUE,...")
+    parser.add_argument("--rate", type=float, help="the application's transactions/s (half of what it reaches alone)")
     parser.add_argument("--no-history", action="store_true", help="add nothing to the history")
     asked = parser.parse_args()
     console, err = Console(highlight=False, width=None if sys.stdout.isatty() else 160), Console(stderr=True)
@@ -237,7 +243,7 @@ def main() -> int:
     found = []
     with tempfile.TemporaryDirectory(prefix="tenure-bench-", ignore_cleanup_errors=True) as scratch:
         options = Options(asked.rows, Path(scratch), asked.repeats, asked.seconds)
-        for section in sections(options, lambda text: err.print(text, highlight=False), variants):
+        for section in sections(options, lambda text: err.print(text, highlight=False), variants, asked.rate):
             found.append(section)
             console.print(rendered(section))
     if not asked.no_history:
