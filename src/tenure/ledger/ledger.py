@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import nullcontext
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
@@ -270,7 +270,7 @@ class Ledger:
             "changed": changed,
             "seen": seen,
         }
-        with self._store.connection() if connection is None else _borrowed(connection) as used:
+        with self._store.connection() if connection is None else nullcontext(connection) as used:
             if used.execute(queries()["advance_range"], fields).fetchone() is None:
                 raise LeaseLostError(token=claim.token)
 
@@ -381,7 +381,7 @@ class Ledger:
 
     def _many(self, query: str, rows: Iterable[dict[str, Any]], connection: Connection[Any] | None) -> None:
         with (
-            self._store.connection() if connection is None else _borrowed(connection) as used,
+            self._store.connection() if connection is None else nullcontext(connection) as used,
             used.cursor() as cursor,
         ):
             cursor.executemany(queries()[query].encode(), rows)
@@ -390,11 +390,6 @@ class Ledger:
 def _first(connection: Connection[Any], query: str, fields: Mapping[str, Any]) -> Any | None:
     with connection.cursor(row_factory=namedtuple_row) as cursor:
         return cursor.execute(queries()[query].encode(), fields).fetchone()
-
-
-@contextmanager
-def _borrowed(connection: Connection[Any]) -> Iterator[Connection[Any]]:
-    yield connection
 
 
 def dumps(value: Any) -> str:
