@@ -76,12 +76,12 @@ class Memory:
         return found
 
 
-@lru_cache(4096)
+@lru_cache(256)
 def _written(belongs: Belongs) -> str:
     return json.dumps([belongs.answer.says.value, belongs.answer.value, *sorted(belongs.tenants)])
 
 
-@lru_cache(4096)
+@lru_cache(256)
 def _read(text: str) -> Belongs:
     says, value, *tenants = json.loads(text)
     return Belongs(Answer(Says(says), value), frozenset(tenants))
