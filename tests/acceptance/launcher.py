@@ -14,7 +14,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 SMALL = {
-    "tenure.operations.backfill_rows": {"RANGE_PAGES": 4, "FEW_ROWS": 40, "PASSES": 4, "SWEEP_ROWS": 50},
+    "tenure.operations.row_ranges": {
+        "RANGE_PAGES": 4,
+        "LEAST_RANGE_PAGES": 4,
+        "LEAST_PAGES": 1,
+        "FEW_ROWS": 40,
+        "PASSES": 4,
+    },
+    "tenure.operations.backfill_rows": {
+        "FEW_ROWS": 40,
+        "START_PAGES": 1,
+        "LEAST_PAGES": 1,
+        "MOST_PAGES": 1,
+        "SWEEP_ROWS": 50,
+    },
     "tenure.operations.node_backfill": {"NODES_A_RANGE": 90, "FIRST_BATCH": 25},
     "tenure.operations.relationship_backfill": {"NODES_A_RANGE": 90, "START_NODES": 20, "FIRST_BATCH": 25},
     "tenure.operations.set_payload": {"WINDOW": 60},
