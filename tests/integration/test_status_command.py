@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from functools import partialmethod
 from pathlib import Path
@@ -17,6 +18,7 @@ from postgres_kit import PROJECTS, Application, application
 
 from tenure.cli.status import show_status
 from tenure.errors import OperationFailedError, RefusedError
+from tenure.ledger.sharing import Sharing
 from tenure.report.status import status_document
 from tenure.runner.rollback import Rollback
 from tenure.stores.postgres import PostgresStore
@@ -56,6 +58,22 @@ def shown(app: Application, capsys: pytest.CaptureFixture[str]) -> str:
     capsys.readouterr()
     show_status(status_document(app.session.postgres, app.session.playbook, whole=False))
     return capsys.readouterr().out
+
+
+def test_workers_are_told_with_what_they_have_in_hand(app: Application, capsys: pytest.CaptureFixture[str]) -> None:
+    app.run(Phase.EXPAND)
+    assert status(app)["workers"] == []
+    sharing, token = Sharing(app.session.postgres), str(uuid.uuid4())
+    sharing.beat(token, "far:7", "", "1", 4, 30.0)
+    app.execute(
+        "INSERT INTO tenure.range (operation, number, bounds, state, token) "
+        f"SELECT id, 1, '{{}}', 'running', '{token}' FROM tenure.operation WHERE kind = 'backfill_rows' LIMIT 1"
+    )
+    (worker,) = status(app)["workers"]
+    assert (worker["holder"], worker["live"], worker["threads"], worker["ranges"]) == ("far:7", True, 4, 1)
+    assert "worker far:7, 1 range(s) in hand" in shown(app, capsys)
+    app.execute("UPDATE tenure.worker SET expires = clock_timestamp() - interval '1 s'")
+    assert "its ranges go to others" in shown(app, capsys)
 
 
 def test_the_way_back_is_told_at_every_moment(app: Application, capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,6 +67,12 @@ def show_status(document: dict[str, Any]) -> None:
         console.print(
             f"runner {clean(lease['holder'])}, last sign of life {lease['heartbeat_age_seconds']:.0f} s ago{alive}"
         )
+    for worker in document["workers"]:
+        silent = "" if worker["live"] else ", and its ranges go to others"
+        console.print(
+            f"worker {clean(worker['holder'])}, {worker['ranges']} range(s) in hand, "
+            f"last sign of life {worker['heartbeat_age_seconds']:.0f} s ago{silent}"
+        )
     if document["controls"]:
         console.print("set: " + ", ".join(f"{name}={value}" for name, value in sorted(document["controls"].items())))
     for line in said(document["rollback"]):

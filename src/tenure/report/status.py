@@ -24,6 +24,7 @@ NO_RUN: dict[str, Any] = {
     "ok": True,
     "run": None,
     "lease": None,
+    "workers": [],
     "controls": {},
     "operations": [],
     "rollback": None,
@@ -32,12 +33,17 @@ NO_RUN: dict[str, Any] = {
     "events": [],
 }
 
-_INSTALLED = "SELECT to_regclass('tenure.operation') IS NOT NULL"
+_INSTALLED = "SELECT to_regclass('tenure.operation') IS NOT NULL, to_regclass('tenure.worker') IS NOT NULL"
 _RUN = """SELECT id, plan_hash, playbook_hash, state, reason, through, allowed, created_at, updated_at
   FROM tenure.run ORDER BY id DESC LIMIT 1"""
 _LEASE = """SELECT holder, expires, expires > clock_timestamp() AS live,
        greatest(0, extract(epoch FROM clock_timestamp() - heartbeat))::float8 AS age
   FROM tenure.lease WHERE token IS NOT NULL"""
+# Processes that take ranges of a run which gives them away (`tenure worker`), the run's own included.
+_WORKERS = """SELECT w.holder, w.threads, w.expires > clock_timestamp() AS live, count(r.operation) AS ranges,
+       greatest(0, extract(epoch FROM clock_timestamp() - w.heartbeat))::float8 AS age
+  FROM tenure.worker w LEFT JOIN tenure.range r ON r.token = w.token AND r.state <> 'done'
+ GROUP BY w.token ORDER BY w.since"""
 # What a newer plan no longer has is shown for as long as it stands in the stores.
 _OPERATIONS = """SELECT o.id, o.phase, o.store, o.object, o.kind, o.body, o.state, o.planned, o.changed, o.left_over,
        o.note, o.attempts, r.changed AS ranges_changed,
@@ -89,8 +95,8 @@ class OperationState(NamedTuple):
 
 
 def status_document(postgres: PostgresStore, playbook: Playbook, *, whole: bool = True) -> dict[str, Any]:
-    """Return the run's state with its reason, the lease, the operations, whether the way back is open, what was dropped
-    with how it is made again, the fill triggers and the newest events.
+    """Return where the run stands: state and reason, lease, workers, operations, whether the way back is open, what was
+    dropped with how it is made again, the fill triggers and the newest events.
 
     *whole* adds what only a document has: the statements of each operation, and what its kind says of it.
     """
@@ -101,6 +107,7 @@ def status_document(postgres: PostgresStore, playbook: Playbook, *, whole: bool 
             if run is None:
                 return dict(NO_RUN)
             lease = cursor.execute(_LEASE).fetchone()
+            workers = cursor.execute(_WORKERS).fetchall() if row is not None and row[1] else []
         found = connection.execute(_OPERATIONS, (run.id,)).fetchall()
         operations = [OperationState(*each) for each in found]
         return {
@@ -117,6 +124,7 @@ def status_document(postgres: PostgresStore, playbook: Playbook, *, whole: bool 
                 "updated_at": run.updated_at.isoformat(),
             },
             "lease": None if lease is None else _lease(lease),
+            "workers": [_worker(each) for each in workers],
             "controls": dict(connection.execute(_CONTROLS).fetchall()),
             "operations": [operation_state(operation, whole=whole) for operation in operations],
             "rollback": standing(connection, operations),
@@ -176,6 +184,16 @@ def _lease(held: Any) -> dict[str, Any]:
         "live": held.live,
         "expires": held.expires.isoformat(),
         "heartbeat_age_seconds": round(held.age, 1),
+    }
+
+
+def _worker(row: Any) -> dict[str, Any]:
+    return {
+        "holder": row.holder,
+        "live": row.live,
+        "threads": row.threads,
+        "ranges": row.ranges,
+        "heartbeat_age_seconds": round(row.age, 1),
     }
 
 
