@@ -280,7 +280,10 @@ class Round:
         deadline = time.monotonic() + MOST_STOPPED
         query = "SELECT holder FROM tenure.lease WHERE token IS NOT NULL"
         while other.code is None:
-            holders = [holder for (holder,) in self._scene.application.rows(query)]
+            try:
+                holders = [holder for (holder,) in self._scene.application.rows(query)]
+            except psycopg.errors.UndefinedTable:
+                holders = []  # stopped before there was a ledger
             if any(holder.endswith(f":{other.pid}") for holder in holders):
                 break
             if time.monotonic() > deadline:
