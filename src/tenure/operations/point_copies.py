@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from psycopg import sql
 
+from tenure.attribution.ask import ask
 from tenure.attribution.items import as_text, is_uuid
 from tenure.attribution.points import PointSpec, is_untagged
 from tenure.attribution.rows import raw, table_sql
@@ -147,16 +148,15 @@ class Rekeying(Operation):
             asked = [text for text in asked if text.removeprefix("-").isdecimal()]
         query = sql.SQL(
             "SELECT t.{column}::text, jsonb_agg(to_jsonb(t) ORDER BY t.{key}) FROM {table} AS t "
-            "WHERE t.{column} = ANY({asked}::{type}[]) GROUP BY 1 HAVING count(*) > 1"
+            "WHERE t.{column} = ANY($1::{type}[]) GROUP BY 1 HAVING count(*) > 1"
         ).format(
             column=sql.Identifier(source.column),
             key=sql.Identifier(self.spec.key.name),
             table=table_sql(source.table),
-            asked=sql.Literal(asked),
             type=raw(source.column_type),
         )
         with ctx.postgres.connection() as connection:
-            return dict(connection.execute(query).fetchall())
+            return dict(ask(connection, query, asked).fetchall())
 
 
 @contextmanager
