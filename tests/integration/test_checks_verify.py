@@ -9,6 +9,9 @@ import pytest
 from checks_support import Application, Change, errors, of, red
 
 from tenure.checks.sums import HASH, HASH_16, RANGE, hash_of, range_of
+from tenure.errors import StoreError
+from tenure.operations.drop_fill_trigger import DropFillTrigger, WatchWriters
+from tenure.values import Hazard, Outcome, Phase
 
 
 @pytest.fixture
@@ -113,6 +116,32 @@ def test_writes_without_the_key_are_counted(app: Application) -> None:
     report = app.verify()
     assert report.strict()
     assert of(report, "TEN507").count == 2
+
+
+def test_a_contract_that_was_stopped_in_the_middle_leaves_its_gate_open(
+    app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it has dropped by then is no trigger that somebody took away."""
+
+    def breaks(*_: object) -> None:
+        raise StoreError(store="postgres", problem="the server went away.", remedy="")
+
+    app.apply()
+    with app.session() as session:
+        last = session.plan().of_phase(Phase.CONTRACT)[-1]
+    assert isinstance(last, DropFillTrigger)
+    whole = DropFillTrigger.apply
+    with app.session() as session, monkeypatch.context() as patched:
+        patched.setattr(WatchWriters, "apply", lambda *_: Outcome(planned=1, changed=1))
+        patched.setattr(DropFillTrigger, "apply", lambda one, ctx: breaks() if one.id == last.id else whole(one, ctx))
+        with pytest.raises(StoreError):
+            session.apply(Phase.CONTRACT, allowed=set(Hazard))
+    assert app.verify().ok, errors(app.verify())
+    app.sql(f"DROP TRIGGER zz_tenure_fill_project_id ON {last.object}")
+    assert app.verify().ok, "a kill between the drop and its record"
+    with app.session() as session, monkeypatch.context() as patched:
+        patched.setattr(WatchWriters, "apply", lambda *_: Outcome(planned=1, changed=1))
+        assert session.apply(Phase.CONTRACT, allowed=set(Hazard)).report.ok
 
 
 def test_null_keys_that_are_kept_on_purpose_are_no_finding_but_a_null_that_hides_a_tenant_is(app: Application) -> None:

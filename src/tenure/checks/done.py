@@ -19,6 +19,12 @@ def operation_done(view: View, operation: str) -> bool:
     return row is not None and row.state == "done"
 
 
+def operation_begun(view: View, operation: str) -> bool:
+    """Return whether the ledger knows of an attempt at an operation: what it does may be done."""
+    row = ledger_rows(view).get(operation)
+    return row is not None and row.attempts > 0
+
+
 def ledger_rows(view: View) -> dict[str, OperationRow]:
     """Return the ledger's operations by id; none without a ledger."""
     return view.once(

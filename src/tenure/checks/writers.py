@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from psycopg import sql
 
 from tenure.checks.base import Named, View
-from tenure.checks.done import is_done, operation_done
+from tenure.checks.done import is_done, operation_begun, operation_done
+from tenure.operations.drop_fill_trigger import DropFillTrigger
 from tenure.operations.fill_trigger import FillTrigger
 from tenure.values import Finding, Phase
 
@@ -26,6 +27,8 @@ class Writers(Named):
                 continue
             table = view.live.postgres.table(operation.rule.table.display)
             triggers = [t for t in (table.triggers if table is not None else ()) if t.name == operation.name]
+            if not triggers and operation_begun(view, f"postgres.{DropFillTrigger.kind}.{operation.object}"):
+                continue  # contract was stopped in the middle; what it has dropped stays dropped
             if not triggers or triggers[0].enabled not in ("origin", "always"):
                 yield self.finding(
                     "error",
