@@ -23,7 +23,7 @@ from tenure.checks.items_unassigned import (
 )
 from tenure.checks.matrix import matrix
 from tenure.checks.registry import NamedTenantsExist, RegistryIsClean, UntaggedIsNoTenant
-from tenure.checks.role import RoleRights, RoleSeesEverything, Writable
+from tenure.checks.role import RoleRights, RoleSeesEverything
 from tenure.checks.row_bins import row_bins
 from tenure.checks.row_references import ForeignKeysByDecision, ReferencesByDecision
 from tenure.checks.rows_unassigned import RowsInConflict, RowsUnassigned
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from tenure.session import Session
 
 FIRST: tuple[Check, ...] = (
-    Writable(),
     RoleRights(),
     RoleSeesEverything(),
     RegistryIsClean(),

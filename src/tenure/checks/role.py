@@ -1,4 +1,4 @@
-"""TEN101 to TEN103: the role may do what the plan needs, sees every row, and is on a server that takes writes."""
+"""TEN101 and TEN102: the role may do what the plan needs, and sees every row."""
 
 from __future__ import annotations
 
@@ -74,20 +74,4 @@ class RoleSeesEverything(Named):
                 "policies show every row.",
                 count=len(table.policies),
                 sample=tuple(policy.name for policy in table.policies),
-            )
-
-
-class Writable(Named):
-    """The server is a primary."""
-
-    id = "TEN103"
-
-    def run(self, view: View) -> Iterator[Finding]:
-        """Yield an error on a standby."""
-        if view.live.postgres.in_recovery:
-            yield self.finding(
-                "error",
-                view.live.postgres.database,
-                "the server is in recovery (a standby): nothing can be written, not even temporary tables",
-                "Point the playbook's connection at the primary.",
             )
