@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from importlib import metadata
@@ -18,6 +19,12 @@ from tenure.masking import forget_secrets
 
 # A fixture that needs a server marks its tests, so that `-m "not neo4j"` picks by server without anybody's diligence.
 MARKED_BY = {"postgres_server": "postgres", "neo4j_server": "neo4j", "qdrant_server": "qdrant"}
+
+
+def pytest_configure() -> None:
+    """Let SIGINT interrupt, which it does not in a script's background job: tests send it to this process."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> list[str]:
