@@ -192,7 +192,8 @@ class Session:
         current = self.plan()
         if current.errors:
             raise PlanError(count=len(current.errors), first=_first(current.errors), findings=current.errors)
-        if not self._begun():
+        begun = self._begun()
+        if not begun:
             found = self.inspect()
             errors = [finding for finding in found.findings if finding.severity == "error"]
             if errors:
@@ -206,12 +207,11 @@ class Session:
         allowed = frozenset(allowed)
         consent(current, through, allowed)
         require_backup(self, allowed, through)
-        if not self._begun():
-            self.ledger.install()
+        self.ledger.install()
+        if not begun:
             self.ledger.keep_baseline("catalog", "", self.catalog().model_dump(mode="json"))
             for name, body in drift_baseline(bare_view(self, "sources")).items():
                 self.ledger.keep_baseline("drift", name, body)
-        self.ledger.install()
         ctx = self.context(reporter, signal)
         result = Runner(ctx, current, self._dispatch(ctx) if fanout else None).run(through, allowed)
         return Applied(plan=current, result=result, report=self.verify())

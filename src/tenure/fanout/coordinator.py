@@ -26,7 +26,7 @@ from tenure.runner.dispatch import Hold
 from tenure.runner.failures import Failures
 from tenure.runner.lease import bury
 from tenure.runner.runner import holder_name
-from tenure.runner.workers import MOST_WORKERS
+from tenure.runner.workers import MOST_WORKERS, allowed
 
 TICK_SECONDS = 0.5
 # How long nobody may be there to take ranges before the run takes them itself.
@@ -269,8 +269,3 @@ class Coordinator:
             own = replace(ctx, token=presence.token, reporter=Notes(ctx.reporter.note))
             assignment = Assignment(own, self._sharing, operation, ctx.token, presence.holder, hold, Failures(own))
             yield assignment, presence.token
-
-
-def allowed(ctx: Context, operation: Operation) -> int:
-    """Return how many ranges of *operation* may be taken at once, over all workers."""
-    return max(1, int(ctx.limits.workers.get(operation.store, 1)))

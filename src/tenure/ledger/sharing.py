@@ -12,6 +12,8 @@ from tenure.ledger.ledger import queries
 from tenure.operations.base import Claim
 
 if TYPE_CHECKING:
+    from psycopg import Connection
+
     from tenure.stores.postgres import PostgresStore
 
 
@@ -69,6 +71,11 @@ class Failure(NamedTuple):
     times: int
     holder: str
     problem: str
+
+
+def workers_of(connection: Connection[Any]) -> list[WorkerRow]:
+    """Return every worker that the ledger knows, read on *connection*; the oldest first."""
+    return [WorkerRow(*row) for row in connection.execute(queries()["workers"].encode()).fetchall()]
 
 
 class Sharing:
@@ -130,7 +137,7 @@ class Sharing:
     def workers(self) -> list[WorkerRow]:
         """Return every worker, the silent ones of the last minutes too; the oldest first."""
         with self._store.connection() as connection:
-            return [WorkerRow(*row) for row in connection.execute(queries()["workers"].encode()).fetchall()]
+            return workers_of(connection)
 
     def forget_silent(self) -> None:
         """Forget workers of whom nothing was heard for long."""

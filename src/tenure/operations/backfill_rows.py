@@ -17,8 +17,6 @@ from tenure.operations.row_ranges import (
     FEW_ROWS,
     LEAST_PAGES,
     MOST_PAGES,
-    PASSES,
-    RANGE_PAGES,
     START_PAGES,
     Place,
     batch_end,
@@ -26,7 +24,6 @@ from tenure.operations.row_ranges import (
     passes_for,
     tidies,
 )
-from tenure.operations.row_statements import LISTED_ITEM as _LISTED_ITEM
 from tenure.operations.row_statements import column_of, deciding, in_stripe, not_given, on_pages, plain
 from tenure.operations.text import BACKFILL_SETTING, UNDO_SETTING, as_texts
 from tenure.operations.tidying import lighten, tidy
@@ -37,8 +34,6 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from tenure.runner.context import Context
-
-__all__ = ["FEW_ROWS", "PASSES", "RANGE_PAGES", "_LISTED_ITEM", "BackfillRows", "Way"]
 
 SWEEP_ROWS = 5_000
 UNDO_ENTRIES = 5_000

@@ -14,7 +14,8 @@ from psycopg import sql
 
 from tenure.attribution.rows import LEDGER, Scope, decision, key_cast, raw, table_sql
 from tenure.attribution.sources_scope import item_sql
-from tenure.operations.backfill_rows import _LISTED_ITEM, BackfillRows
+from tenure.operations.backfill_rows import BackfillRows
+from tenure.operations.row_statements import LISTED_ITEM
 
 LEAF, TID = "tenure_leaf", "tenure_tid"
 SEEDS = sql.SQL("pg_temp.tenure_seeds")
@@ -214,7 +215,7 @@ class ReleaseTable:
                 "(SELECT {listed} AS item, coalesce(reason, '') AS reason, write FROM u{n}) AS found "
                 "ON CONFLICT (store, object, item) DO UPDATE SET released_to = excluded.released_to, "
                 "released_at = excluded.released_at)"
-            ).format(n=place, name=sql.Literal(self.name), listed=raw(_LISTED_ITEM)),
+            ).format(n=place, name=sql.Literal(self.name), listed=raw(LISTED_ITEM)),
         ]
         if rule.key_exists:
             # Behind the entry of the backfill that wrote the sentinel: undo goes back along the chain.

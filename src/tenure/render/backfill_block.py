@@ -5,7 +5,8 @@ from __future__ import annotations
 from psycopg import sql
 
 from tenure.attribution.rows import table_sql, untagged
-from tenure.operations.backfill_rows import FEW_ROWS, PASSES, RANGE_PAGES, BackfillRows
+from tenure.operations.backfill_rows import BackfillRows
+from tenure.operations.row_ranges import FEW_ROWS, PASSES, RANGE_PAGES
 from tenure.operations.text import BACKFILL_SETTING
 from tenure.render.text import do_block, dollar_quoted, one_line
 from tenure.values import TableName

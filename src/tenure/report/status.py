@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from psycopg.rows import namedtuple_row
 
+from tenure.ledger.sharing import WorkerRow, workers_of
 from tenure.operations.text import short_name
 from tenure.report.way_back import recreations, standing
 
@@ -39,11 +40,6 @@ _RUN = """SELECT id, plan_hash, playbook_hash, state, reason, through, allowed, 
 _LEASE = """SELECT holder, expires, expires > clock_timestamp() AS live,
        greatest(0, extract(epoch FROM clock_timestamp() - heartbeat))::float8 AS age
   FROM tenure.lease WHERE token IS NOT NULL"""
-# Processes that take ranges of a run which gives them away (`tenure worker`), the run's own included.
-_WORKERS = """SELECT w.holder, w.threads, w.expires > clock_timestamp() AS live, count(r.operation) AS ranges,
-       greatest(0, extract(epoch FROM clock_timestamp() - w.heartbeat))::float8 AS age
-  FROM tenure.worker w LEFT JOIN tenure.range r ON r.token = w.token AND r.state <> 'done'
- GROUP BY w.token ORDER BY w.since"""
 # What a newer plan no longer has is shown for as long as it stands in the stores.
 _OPERATIONS = """SELECT o.id, o.phase, o.store, o.object, o.kind, o.body, o.state, o.planned, o.changed, o.left_over,
        o.note, o.attempts, r.changed AS ranges_changed,
@@ -107,7 +103,6 @@ def status_document(postgres: PostgresStore, playbook: Playbook, *, whole: bool 
             if run is None:
                 return dict(NO_RUN)
             lease = cursor.execute(_LEASE).fetchone()
-            workers = cursor.execute(_WORKERS).fetchall() if row is not None and row[1] else []
         found = connection.execute(_OPERATIONS, (run.id,)).fetchall()
         operations = [OperationState(*each) for each in found]
         return {
@@ -124,7 +119,7 @@ def status_document(postgres: PostgresStore, playbook: Playbook, *, whole: bool 
                 "updated_at": run.updated_at.isoformat(),
             },
             "lease": None if lease is None else _lease(lease),
-            "workers": [_worker(each) for each in workers],
+            "workers": [_worker(each) for each in (workers_of(connection) if row is not None and row[1] else ())],
             "controls": dict(connection.execute(_CONTROLS).fetchall()),
             "operations": [operation_state(operation, whole=whole) for operation in operations],
             "rollback": standing(connection, operations),
@@ -187,13 +182,13 @@ def _lease(held: Any) -> dict[str, Any]:
     }
 
 
-def _worker(row: Any) -> dict[str, Any]:
+def _worker(row: WorkerRow) -> dict[str, Any]:
     return {
         "holder": row.holder,
         "live": row.live,
         "threads": row.threads,
         "ranges": row.ranges,
-        "heartbeat_age_seconds": round(row.age, 1),
+        "heartbeat_age_seconds": round(max(0.0, row.silent), 1),
     }
 
 

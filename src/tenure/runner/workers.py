@@ -15,6 +15,11 @@ IDLE_POLL_SECONDS = 1.0
 MOST_WORKERS = 8
 
 
+def allowed(ctx: Context, operation: Operation) -> int:
+    """Return how many ranges of *operation* may be worked on at once, over all workers."""
+    return max(1, int(ctx.limits.workers.get(operation.store, 1)))
+
+
 def work_off(
     ctx: Context, operation: Operation, hold: Callable[[Operation], object], failures: Failures | None = None
 ) -> None:
@@ -29,13 +34,10 @@ def work_off(
     in_hand: set[int] = set()
     failures = failures or Failures(ctx)
 
-    def allowed() -> int:
-        return max(1, int(ctx.limits.workers.get(operation.store, 1)))
-
     def work(number: int) -> None:
         try:
             while not abort.is_set() and not drained.is_set():
-                if number >= allowed():
+                if number >= allowed(ctx, operation):
                     drained.wait(IDLE_POLL_SECONDS)
                     continue
                 with claiming:
@@ -52,7 +54,7 @@ def work_off(
             raise
 
     # Threads beyond the limit wait for a higher one: `tenure limit` holds for ranges that are claimed from then on.
-    threads = max(allowed(), MOST_WORKERS)
+    threads = max(allowed(ctx, operation), MOST_WORKERS)
     name = f"tenure-{operation.store}"
     with failures.until(abort.is_set), ThreadPoolExecutor(max_workers=threads, thread_name_prefix=name) as pool:
         futures = [pool.submit(work, number) for number in range(threads)]
