@@ -221,7 +221,7 @@ class Application(Collision):
     def picture(self) -> Picture:
         """Return every item of the three stores."""
         found = Picture()
-        with psycopg.connect(self.dsn) as connection:
+        with connected(self.dsn) as connection:
             for table in (*POSTGRES, NOTES):
                 query = f"SELECT to_jsonb(t) - '{KEY}', to_jsonb(t) ->> '{KEY}' FROM {table} AS t"
                 for content, key in connection.execute(query.encode()):
