@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from tenure.checks import Report
     from tenure.runner.dispatch import Dispatch
     from tenure.runner.fence import Fence
+    from tenure.runner.result import RunResult
     from tenure.runner.rollback import RollbackPlan
-    from tenure.runner.runner import RunResult
     from tenure.stores.neo4j import Neo4jStore
     from tenure.stores.qdrant import QdrantStore
 

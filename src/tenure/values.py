@@ -41,6 +41,7 @@ class Hazard(StrEnum):
     """What an operator must know of an operation; those in `NEEDS_CONSENT` must be allowed by name."""
 
     ACCESS_EXCLUSIVE = "ACCESS_EXCLUSIVE"
+    GENERATED_COLUMNS = "GENERATED_COLUMNS"
     INDEX_BUILD = "INDEX_BUILD"
     TABLE_SCAN = "TABLE_SCAN"
     LOGICAL_REPLICATION = "LOGICAL_REPLICATION"
@@ -48,6 +49,7 @@ class Hazard(StrEnum):
     NEEDS_FENCE = "NEEDS_FENCE"
     IRREVERSIBLE = "IRREVERSIBLE"
     TABLE_REWRITE = "TABLE_REWRITE"
+    LOCKS_TABLE = "LOCKS_TABLE"
     FIRES_TRIGGERS = "FIRES_TRIGGERS"
     BREAKS_ON_CONFLICT = "BREAKS_ON_CONFLICT"
     NO_BACKUP = "NO_BACKUP"
@@ -58,6 +60,7 @@ NEEDS_CONSENT = frozenset(
         Hazard.NEEDS_FENCE,
         Hazard.IRREVERSIBLE,
         Hazard.TABLE_REWRITE,
+        Hazard.LOCKS_TABLE,
         Hazard.FIRES_TRIGGERS,
         Hazard.BREAKS_ON_CONFLICT,
         Hazard.NO_BACKUP,
@@ -122,3 +125,8 @@ class Outcome(Frozen):
             left=other.left,
             note=other.note or self.note,
         )
+
+    def __str__(self) -> str:
+        """Return the counts for people: ``planned 10, changed 9, left 1; why``."""
+        text = f"planned {self.planned:,}, changed {self.changed:,}, left {self.left:,}"
+        return f"{text}; {self.note}" if self.note else text

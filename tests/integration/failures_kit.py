@@ -15,7 +15,8 @@ from postgres_kit import PROJECTS, Application
 
 from tenure.operations.backfill_rows import BackfillRows
 from tenure.runner.context import SilentReporter, StopSignal
-from tenure.runner.runner import Runner, RunResult
+from tenure.runner.result import RunResult
+from tenure.runner.runner import Runner
 from tenure.values import Phase
 
 ROWS = 6000

@@ -20,7 +20,8 @@ from tenure.planner import Plan
 from tenure.planner.constraints import contract
 from tenure.playbook import load_playbook
 from tenure.runner.context import StopSignal
-from tenure.runner.runner import Runner, RunResult
+from tenure.runner.result import RunResult
+from tenure.runner.runner import Runner
 from tenure.session import Session
 from tenure.values import NEEDS_CONSENT, Hazard, Phase
 

@@ -20,7 +20,7 @@ from tenure.planner.plan import Plan
 from tenure.report.operations import operation_document
 from tenure.runner.context import Reporter, StopSignal
 from tenure.runner.fence import Fence
-from tenure.runner.runner import RunResult
+from tenure.runner.result import RunResult
 from tenure.session import Applied, Session
 from tenure.values import Finding, Hazard, Outcome, Phase, Store, TableName, TenantKey
 

@@ -6,13 +6,10 @@ import os
 import socket
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 
 from tenure.errors import (
-    CutoverAbandonedError,
-    CutoverHalfDoneError,
     InterruptedRunError,
     LeaseLostError,
     OperationFailedError,
@@ -22,11 +19,13 @@ from tenure.errors import (
 from tenure.ledger.ledger import OperationRow
 from tenure.operations.base import Operation
 from tenure.planner.plan import Plan
-from tenure.runner.context import Context, StopSignal
+from tenure.runner.context import Context
+from tenure.runner.cutover import Cutover
 from tenure.runner.dispatch import Dispatch, Threads
 from tenure.runner.failures import Failures
-from tenure.runner.fence import fenced, stands, take_down
+from tenure.runner.fence import stands
 from tenure.runner.lease import await_workers, held
+from tenure.runner.result import RunResult
 from tenure.runner.states import RunState, check_move
 from tenure.runner.throttle import Throttle
 from tenure.values import NEEDS_CONSENT, Hazard, Outcome, Phase
@@ -34,16 +33,6 @@ from tenure.values import NEEDS_CONSENT, Hazard, Outcome, Phase
 # Sweeps go on while they find something to write; this many in a row mean that a writer is at work.
 MAX_SWEEPS = 20
 PAUSE_POLL_SECONDS = 1.0
-
-
-@dataclass
-class RunResult:
-    """What a run did: outcome by operation id; `swept` counts what was born since the backfill."""
-
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
-    skipped: list[str] = field(default_factory=list)
-    waiting: list[str] = field(default_factory=list)
-    swept: int = 0
 
 
 class Runner:
@@ -106,12 +95,13 @@ class Runner:
         inside = [op for op in self._plan.operations if op.phase is Phase.CUTOVER]
         after = [op for op in self._plan.operations if op.phase.order > Phase.CUTOVER.order]
         open_ = any(not op.waiting and self._row(op).state != "done" for op in inside)
+        cutover = Cutover(self._ctx, self._failures, self._run_each, self._tell)
         if stands(self._ctx) and (through.order < Phase.CUTOVER.order or not open_):
-            self._leave_fence(inside if open_ else [])
+            cutover.leave_fence(inside if open_ else [])
         self._run_each(before, through, result)
         if through.order >= Phase.CUTOVER.order:
             if open_:
-                self._cut_over(before, inside, result)
+                cutover.run(before, inside, result)
             else:
                 self._run_each(inside, through, result)
             self._run_each(after, through, result)
@@ -144,74 +134,6 @@ class Runner:
                 result.outcomes[operation.id] = outcome
             else:
                 result.skipped.append(operation.id)
-
-    def _cut_over(self, before: list[Operation], inside: list[Operation], result: RunResult) -> None:
-        """Run the operations that need the writers stopped, or take back what was begun of them.
-
-        Inside the fence everything is swept once more first; writes that come through all the same are noticed by a
-        second sweep at the end, and said.
-        """
-        ctx = self._ctx
-        # What an earlier cutover has finished stays; after a kill inside the fence all of it belongs together.
-        done = set() if stands(ctx) else {op.id for op in inside if not op.waiting and self._row(op).state == "done"}
-        with fenced(ctx, ctx.fence) as window:
-            try:
-                swept = RunResult()
-                self._run_each(before, Phase.CONSTRAIN, swept)
-                for operation in inside:
-                    ctx.signal.check(operation.id)
-                    self._run_each([operation], Phase.CUTOVER, result)
-                late = RunResult()
-                self._run_each(before, Phase.CONSTRAIN, late)
-                if late.swept:
-                    said = f"{late.swept} item(s) were written without a key inside the fence: a writer still runs"
-                    ctx.ledger.event(ctx.run, "fence leaked", "", said)
-                    ctx.reporter.note("fence", said)
-            except LeaseLostError:
-                raise  # Another runner goes on from where this one stood, and takes the fence down.
-            except Exception as error:
-                problem = window.problem if window.expired else f"{error}"
-                self._abandon([op for op in inside if op.id not in done], problem)
-                if isinstance(error, InterruptedRunError) and not window.expired:
-                    raise
-                raise CutoverAbandonedError(problem=problem) from error
-
-    def _leave_fence(self, inside: list[Operation]) -> None:
-        """Take a fence down that an earlier run left standing, and take back what that run had begun inside."""
-        try:
-            self._abandon(inside, "an earlier run was killed inside the fence.")
-        finally:
-            take_down(self._ctx, self._ctx.fence)
-
-    def _abandon(self, inside: list[Operation], problem: str) -> None:
-        """Take back what was begun of cutover, newest first; a request to stop does not stop this.
-
-        Errors: LeaseLostError, before anything is undone, when another runner is at work; CutoverHalfDoneError with
-        what could not be taken back.
-        """
-        ctx = self._ctx
-        if ctx.run is not None:
-            ctx.ledger.set_run_state(ctx.run, str(self._state), "cutover is given up")
-        ctx.signal = StopSignal()
-        left = []
-        for operation in reversed(inside):
-            if operation.waiting or self._row(operation).attempts == 0:
-                continue
-            try:
-                outcome = self._failures.persist(operation, "undo", partial(operation.undo, ctx))
-            except LeaseLostError:
-                raise
-            except Exception as error:  # noqa: BLE001 - the others are to be taken back all the same
-                ctx.ledger.event(ctx.run, "failed", operation.id, f"undo: {error}")
-                left.append(f"{operation.describe()} ({error})")
-                continue
-            if outcome.left:
-                left.append(f"{operation.describe()} ({_counts(outcome)})")
-                continue
-            ctx.ledger.forget_operation(operation.id)
-            ctx.ledger.event(ctx.run, "undone", operation.id, "cutover was given up")
-        if left:
-            raise CutoverHalfDoneError(problem=problem, left="; ".join(left))
 
     def _row(self, operation: Operation) -> OperationRow:
         return self._ctx.ledger.operation(operation.id)
@@ -248,8 +170,8 @@ class Runner:
         # A backfill that left something is not done until everything has settled; a kill until then runs it again.
         state = "settling" if outcome.left > 0 else "done"
         ctx.ledger.finish_operation(operation.id, state, outcome, planned=outcome.planned)
-        ctx.ledger.event(ctx.run, state, operation.id, _counts(outcome))
-        ctx.reporter.finish(operation.id, _counts(outcome))
+        ctx.ledger.event(ctx.run, state, operation.id, str(outcome))
+        ctx.reporter.finish(operation.id, str(outcome))
         return outcome
 
     def _execute_ranges(self, operation: Operation) -> Outcome:
@@ -288,7 +210,7 @@ class Runner:
             total = outcome.model_copy(update={"changed": row.changed + swept.changed})
             self._ctx.ledger.finish_operation(operation.id, "settling" if swept.left else "done", total)
         if swept.changed or swept.left:
-            self._ctx.ledger.event(self._ctx.run, "sweep", operation.id, _counts(outcome))
+            self._ctx.ledger.event(self._ctx.run, "sweep", operation.id, str(outcome))
         return outcome
 
     def _settle(self, operations: list[Operation], result: RunResult) -> None:
@@ -307,8 +229,9 @@ class Runner:
             result.swept += changed
             open_ = [op for op in operations if swept[op.id].left]
             if open_ and not changed:
-                self._ctx.ledger.finish_operation(open_[0].id, "failed", swept[open_[0].id])
-                raise _failure(open_[0], swept[open_[0].id])
+                total = swept[open_[0].id].model_copy(update={"changed": self._row(open_[0]).changed})
+                self._ctx.ledger.finish_operation(open_[0].id, "failed", total)
+                raise _failure(open_[0], total)
         for operation in open_:
             row = self._row(operation)
             note = f"writers bring new items as fast as they are swept ({row.left_over:,} at the last look)"
@@ -352,6 +275,11 @@ class Runner:
             if self._state is RunState.RUNNING:
                 self._move(RunState.RUNNING, reason)
 
+    def _tell(self, reason: str) -> None:
+        """Keep *reason* beside the state, whatever that is. Errors: LeaseLostError."""
+        if self._ctx.run is not None:
+            self._ctx.ledger.set_run_state(self._ctx.run, str(self._state), reason)
+
     def _move(self, state: RunState, reason: str = "") -> None:
         if self._ctx.run is None:
             return
@@ -392,8 +320,3 @@ def _failure(operation: Operation, outcome: Outcome) -> OperationFailedError:
         left=outcome.left,
         problem=outcome.note or "`tenure inspect` lists what is left and why.",
     )
-
-
-def _counts(outcome: Outcome) -> str:
-    text = f"planned {outcome.planned:,}, changed {outcome.changed:,}, left {outcome.left:,}"
-    return f"{text}; {outcome.note}" if outcome.note else text
