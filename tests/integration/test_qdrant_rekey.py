@@ -164,6 +164,59 @@ def test_a_born_point_without_key_is_keyed_after_the_switch(app: App) -> None:
     assert read(app, TARGET)[late][0]["project_id"] == "beta"
 
 
+def test_what_old_writers_bring_and_take_during_a_catch_up_is_no_failure(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between a page's reading and its writing an old writer adds, edits and deletes; it sends no key."""
+    monkeypatch.setattr("tenure.stores.qdrant_copy.WHOLE_PAGE", 20)
+    copy, switch = operations(spec())
+    drive(copy, app.ctx)
+    inner = sorted(ids(120))
+    before, early, late = (str(uuid.UUID(int=(1 << 128) - 1 - n)) for n in range(3))
+    app.rows({before: "beta", early: "acme", late: "beta"})
+    write(app, COLLECTION, before, {"archivo": "born", "par_idx": 0}, [1.0, 1.0, 0.0, 0.0])
+    real, deeds = CopyPoints.wanted, iter([True])
+
+    def wanted(self: CopyPoints, *arguments: Any) -> Any:
+        found = real(self, *arguments)
+        if next(deeds, False):
+            for number, identity in enumerate((early, late), start=1):
+                write(app, COLLECTION, identity, {"archivo": "born", "par_idx": number}, [1.0, 1.0, 0.0, 0.0])
+            app.store.client.delete(COLLECTION, [inner[0]], wait=True)
+            app.store.client.set_payload(COLLECTION, {"text": "edited"}, points=[inner[1]], wait=True)
+        return found
+
+    monkeypatch.setattr(CopyPoints, "wanted", wanted)
+    outcome = copy.sweep(app.ctx)
+    assert (outcome.changed, outcome.left) == (1, 0), "what was born before the sweep came over with a key"
+    assert "2 point(s) were born meanwhile" in outcome.note
+    assert copy.check(app.ctx).left == 4, "two born, one gone, one edited: all seen"
+    assert copy.sweep(app.ctx).changed == 4
+    old = read(app, COLLECTION)
+    assert {old[identity][0]["project_id"] for identity in (before, late)} == {"beta"}
+    assert read(app, TARGET) == expected(old)
+    assert switch.apply(app.ctx).changed == len(old) == 122
+    assert switch.undo(app.ctx).changed == 0
+    assert read(app, COLLECTION) == old
+
+
+def test_a_point_that_nobody_can_decide_is_left(app: App) -> None:
+    """A writer at work does not hide what has no tenant at all."""
+    rows = RowSource(table=TableName(name="frag"), column="id", column_type="uuid", unique=True)
+    policy = QUARANTINE.model_copy(update={"unassigned": "fail"})
+    strict = PointSpec(collection=COLLECTION, rule=ItemRule(key=KEY, sources=(rows,), policy=policy))
+    copy, switch = operations(strict)
+    drive(copy, app.ctx)
+    nobodys, born = ids(122)[120:]
+    app.rows({nobodys: None, born: "acme"})
+    for number, identity in enumerate((nobodys, born)):
+        write(app, COLLECTION, identity, {"archivo": "born", "par_idx": number}, [1.0, 1.0, 0.0, 0.0])
+    outcome = copy.sweep(app.ctx)
+    assert (outcome.planned, outcome.changed, outcome.left) == (2, 1, 1)
+    with pytest.raises(OperationFailedError):
+        switch.apply(app.ctx)
+
+
 def test_a_kill_while_copying_costs_a_batch(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """The copy after a kill and a second run is the copy of an undisturbed one."""
     monkeypatch.setattr("tenure.stores.qdrant_copy.WHOLE_PAGE", 20)

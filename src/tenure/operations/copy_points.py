@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from tenure.attribution.points import untagged_filter
 from tenure.errors import OperationFailedError, StoreError
 from tenure.operations.base import Claim, RangeSpec, Step
 from tenure.operations.point_copies import Rekeying, Wanted, remembered
@@ -12,7 +13,7 @@ from tenure.operations.point_map import Renamed
 from tenure.operations.set_payload import SetPayload
 from tenure.operations.switched import switch_of
 from tenure.stores import qdrant_copy as copies
-from tenure.stores.qdrant import PointId
+from tenure.stores.qdrant import PointId, among
 from tenure.stores.qdrant_copy import Whole
 from tenure.values import Hazard, Outcome, Phase
 
@@ -88,7 +89,7 @@ class CopyPoints(Rekeying):
     def sweep(self, ctx: Context) -> Outcome:
         """Bring over what was written and deleted since; once the alias is moved, key what is born in the new one."""
         if not self.switched(ctx):
-            return self.synchronise(ctx)
+            return self._catch_up(ctx)
         spec = self.spec.model_copy(update={"collection": self.target})
         with Renamed(ctx.postgres, self, ctx.lookups) as resolve:
             return SetPayload(object=self.target, spec=spec).sweep_points(ctx, resolve)
@@ -129,10 +130,12 @@ class CopyPoints(Rekeying):
         *,
         write: bool = True,
         each: Callable[[Sequence[tuple[PointId, Whole]]], None] = lambda pairs: None,
+        waiting: Callable[[Sequence[PointId]], None] = lambda ids: None,
     ) -> Outcome:
         """Make the copy equal to the collection as it is now; `changed` counts what was not.
 
-        *each* is given every page's pairs of old id and new point. `left` counts points without a tenant or a name.
+        *each* is given every page's pairs of old id and new point, *waiting* its points that have no tenant. `left`
+        counts these, and points without a name.
         """
         store = ctx.qdrant
         changed = left = lost = 0
@@ -145,6 +148,7 @@ class CopyPoints(Rekeying):
                 lost += len(wanted.lost)
                 copied.add([(point.id, old) for old, point in wanted.points])
                 each(wanted.points)
+                waiting(wanted.waits)
             doubled = copied.doubled()
             for points in store.pages(self.target):
                 known = copied.old([point.id for point in points])
@@ -172,6 +176,28 @@ class CopyPoints(Rekeying):
             left=len(said),
             problem=f"{'; '.join(said[:5])}. Change the template of `ids: rekey`, or mend these points.",
         )
+
+    def _catch_up(self, ctx: Context) -> Outcome:
+        """Key what old writers brought since the backfill, and bring it over with the rest.
+
+        A writer is quicker than a pass over all points: what has no key when it is read, and can have one, was born
+        since. It is nothing left undone; the next sweep brings it over, and the switch goes by what it finds itself.
+        """
+        keys = SetPayload(object=self.collection, spec=self.spec)
+        waits: list[PointId] = []
+        keys.sweep_points(ctx)
+        outcome = self.synchronise(ctx, waiting=waits.extend)
+        if not waits:
+            return outcome
+        keys.sweep_points(ctx)
+        store, untagged, born = ctx.qdrant, untagged_filter(self.spec.key), len(waits)
+        limit = store.bounds(self.collection).ids
+        for start in range(0, len(waits), limit):
+            born -= store.count(self.collection, among(waits[start : start + limit], untagged))
+        left = outcome.left - born
+        said = f"{born} point(s) were born meanwhile: the next sweep brings them over" if born else ""
+        note = "; ".join(part for part in (outcome.note, said) if part)
+        return outcome.model_copy(update={"planned": outcome.changed + left, "left": left, "note": note})
 
     def _write(self, ctx: Context, wanted: Wanted, *, write: bool) -> int:
         found = copies.fetch(ctx.qdrant, self.target, [point.id for _, point in wanted.points])
