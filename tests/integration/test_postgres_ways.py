@@ -125,6 +125,8 @@ def test_rows_that_refuse_are_listed_and_block_no_other_row(postgres_dsn: str, t
         assert app.value("SELECT count(*) FROM t WHERE project_id IS NULL") == 5
         assert app.value(WRONG) == 5
         assert app.value("SELECT state FROM tenure.operation WHERE id = 'postgres.backfill_rows.t'") == "failed"
+        written = app.value("SELECT count(*) FROM t WHERE project_id IS NOT NULL")
+        assert app.value("SELECT changed FROM tenure.operation WHERE id = 'postgres.backfill_rows.t'") == written
         assert app.value("SELECT count(*) FROM tenure.operation WHERE phase = 'constrain' AND attempts > 0") == 0
         # Put right, the next run writes them and takes them off the list.
         app.execute("ALTER TABLE t DROP CONSTRAINT unsealed; UPDATE t SET body = 'good' WHERE id % 7001 = 0")
