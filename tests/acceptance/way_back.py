@@ -25,7 +25,8 @@ from tenure.demo.servers import EmbeddedNeo4j, EmbeddedPostgres, EmbeddedQdrant
 
 MIGRATOR = "way_back_migrator"
 SCALE, SEED = 0.1, 7
-WRITES, PAUSE = 50, 0.1
+# So few a second that the writer is at work for all of a course; what is left when it ends is written at once.
+WRITES, PAUSE = 50, 0.5
 # What two runs of the writer do not have in common: the time, and the column whose default is away while tenure runs.
 PASSING = ("created_at", "updated_at", "project_id")
 
@@ -83,6 +84,7 @@ class Ground:
         load_qdrant(self._qdrant.url, self._example)
         alias = models.CreateAlias(collection_name=COLLECTION, alias_name=ALIAS)
         self.points.update_collection_aliases([models.CreateAliasOperation(create_alias=alias)])
+        self._payloads = self._all_payloads()
 
     def playbook(self, case: Case, folder: Path) -> Path:
         """Return the file of the case's playbook, with where the stores are now."""
@@ -98,25 +100,21 @@ class Ground:
         return path
 
     def take_back(self, case: Case) -> None:
-        """Forget the keys that `lend` set, or reload what a writer wrote to."""
+        """Forget the keys that `lend` set, and put back the nulls that went; reload what a writer wrote to."""
         if case.writes:
             self.reload()
         key = case.playbook["tenant"]["key"]
         if "neo4j" in case.keyed:
             self.graph.execute_query(f"MATCH (n:Fragmento) REMOVE n.{key}")
             self.graph.execute_query(f"MATCH ()-[r:TIENE_FRAGMENTO]->() REMOVE r.{key}")
-        if "qdrant" in case.keyed:
-            ids = [point.id for point in self._chosen_points()]
-            if key != "project_id":
-                self.points.delete_payload(COLLECTION, [key], points=ids, wait=True)
-            else:
-                for fragment in self._example.fragments():
-                    if fragment.id in ids:
-                        self.points.overwrite_payload(COLLECTION, fragment.payload, points=[fragment.id], wait=True)
+        now = self._all_payloads()
+        self._overwrite(
+            {identity: payload for identity, payload in self._payloads.items() if now.get(identity) != payload}
+        )
 
     def expected(self, case: Case) -> Fingerprint:
-        """Return what the stores hold now, read once for all cases that begin alike."""
-        begins = (case.owner, case.keyed, case.writes, case.playbook["tenant"]["key"] if case.keyed else "")
+        """Return what the stores hold now, read once for all cases that begin alike, and are read alike."""
+        begins = (case.owner, case.keyed, case.writes, case.playbook["tenant"]["key"])
         if begins not in self._expected:
             if case.writes:
                 # The same writes without tenure.
@@ -160,12 +158,17 @@ class Ground:
         """Return what the stores hold now.
 
         A point's key that was null is missing after the way back: the store writes a null only by overwriting the whole
-        payload, and with it what the application may write at the same moment. A missing one stands for both here.
+        payload, and with it what the application may write at the same moment. A missing one stands for both here, but
+        only while the stores are read: a null is one of the states that a run must find.
         """
         key = case.playbook["tenant"]["key"]
+        nulls = {one: payload for one, payload in self._all_payloads().items() if payload.get(key, "") is None}
         null = models.Filter(must=[models.IsNullCondition(is_null=models.PayloadField(key=key))])
         self.points.delete_payload(COLLECTION, [key], points=null, wait=True)
-        return fingerprint(*self._addresses(case), leave_out=PASSING if case.writes else ())
+        try:
+            return fingerprint(*self._addresses(case), leave_out=PASSING if case.writes else ())
+        finally:
+            self._overwrite(nulls)
 
     def _addresses(self, case: Case) -> tuple[str, str, str]:
         return self.dsns[case.owner], self._neo4j.url, self._qdrant.url
@@ -193,6 +196,15 @@ class Ground:
     def _chosen_points(self) -> list[Any]:
         found, _ = self.points.scroll(COLLECTION, limit=20)
         return found
+
+    def _all_payloads(self) -> dict[Any, dict[str, Any]]:
+        found, following = self.points.scroll(COLLECTION, limit=10_000, with_payload=True)
+        assert following is None
+        return {point.id: point.payload or {} for point in found}
+
+    def _overwrite(self, payloads: dict[Any, dict[str, Any]]) -> None:
+        for identity, payload in payloads.items():
+            self.points.overwrite_payload(COLLECTION, payload, points=[identity], wait=True)
 
     def _roles(self) -> None:
         with psycopg.connect(self._postgres.dsn, autocommit=True) as connection:
