@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from key_kit import EXAMPLE_KEY as KEY
 from tenure.attribution.graph import GraphSpec, NodeSpec, Reference, RelationshipSpec
 from tenure.attribution.items import Lookups
 from tenure.attribution.spec import EndsSource, ItemRule, ItemSource, NeighboursSource, Policy, RowSource
@@ -14,17 +15,8 @@ from tenure.operations.base import Claim, Operation
 from tenure.runner.context import Context, Limits
 from tenure.stores.neo4j import Neo4jStore
 from tenure.stores.postgres import PostgresStore
-from tenure.values import Outcome, TableName, TenantKey
+from tenure.values import Outcome, TableName
 
-KEY = TenantKey(
-    name="project_id",
-    type="text",
-    untagged=("default",),
-    quarantine="__quarantine__",
-    shared="__shared__",
-    registry=TableName(name="proyectos"),
-    registry_column="id",
-)
 TOKEN = "00000000-0000-0000-0000-000000000001"
 
 

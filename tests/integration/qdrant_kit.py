@@ -10,6 +10,7 @@ from typing import Any
 
 from qdrant_client import models
 
+from key_kit import EXAMPLE_KEY as KEY
 from tenure.attribution.items import Lookups
 from tenure.attribution.points import PointSpec
 from tenure.attribution.spec import ItemRule, Policy, RowSource
@@ -21,15 +22,6 @@ from tenure.stores.qdrant import QdrantStore
 from tenure.values import Outcome, TableName, TenantKey
 
 COLLECTION = "fragments"
-KEY = TenantKey(
-    name="project_id",
-    type="text",
-    untagged=("default",),
-    quarantine="__quarantine__",
-    shared="__shared__",
-    registry=TableName(name="proyectos"),
-    registry_column="id",
-)
 ROWS = RowSource(table=TableName(name="frag"), column="id", column_type="uuid", unique=True)
 QUARANTINE = Policy(unassigned="quarantine", conflict="quarantine", existing="rederive")
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from key_kit import KEY
 from tenure.checks.base import MatrixRow, Report
 from tenure.cli.logs import log_to_stderr
 from tenure.cli.main import run
@@ -22,16 +23,7 @@ from tenure.runner.context import Reporter, StopSignal
 from tenure.runner.fence import Fence
 from tenure.runner.result import RunResult
 from tenure.session import Applied, Session
-from tenure.values import Finding, Hazard, Outcome, Phase, Store, TableName, TenantKey
-
-KEY = TenantKey(
-    name="project_id",
-    type="text",
-    quarantine="__quarantine__",
-    shared="__shared__",
-    registry=TableName(name="proyectos"),
-    registry_column="id",
-)
+from tenure.values import Finding, Hazard, Outcome, Phase, Store
 
 
 class Fill(Operation):

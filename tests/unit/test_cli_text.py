@@ -9,22 +9,14 @@ from typing import Any, ClassVar
 import pytest
 from rich.console import Console
 
+from key_kit import KEY
 from tenure.checks.base import MatrixRow
 from tenure.masking import remember_secret
 from tenure.operations.base import Operation
 from tenure.planner.plan import Plan
 from tenure.report.estimate import duration, estimate
 from tenure.report.text import clean, findings_table, matrix_tables, outcomes_table, plan_text
-from tenure.values import Finding, Hazard, Outcome, Phase, Store, TableName, TenantKey
-
-KEY = TenantKey(
-    name="project_id",
-    type="text",
-    quarantine="__quarantine__",
-    shared="__shared__",
-    registry=TableName(name="proyectos"),
-    registry_column="id",
-)
+from tenure.values import Finding, Hazard, Outcome, Phase, Store
 
 
 def shown(*renderables: Any, width: int = 120) -> str:

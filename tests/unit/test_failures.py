@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
+from key_kit import KEY
 from tenure.attribution.items import Lookups
 from tenure.errors import (
     AnswerBrokenError,
@@ -30,16 +31,8 @@ from tenure.runner.workers import work_off
 from tenure.stores.neo4j import Neo4jStore
 from tenure.stores.patience import Attendant
 from tenure.stores.postgres import PostgresStore
-from tenure.values import Outcome, Phase, Store, TableName, TenantKey
+from tenure.values import Outcome, Phase, Store
 
-KEY = TenantKey(
-    name="project_id",
-    type="text",
-    quarantine="__quarantine__",
-    shared="__shared__",
-    registry=TableName(name="projects"),
-    registry_column="id",
-)
 TOKEN = "00000000-0000-0000-0000-000000000001"
 LOST = psycopg.OperationalError("server closed the connection unexpectedly")
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, cast
 
 import pytest
 
+from key_kit import KEY
 from tenure import __version__
 from tenure.attribution.items import Lookups
 from tenure.cli.main import run
@@ -26,16 +27,8 @@ from tenure.runner.context import Context, Limits, StopSignal
 from tenure.runner.failures import Failures
 from tenure.session import Session
 from tenure.stores.postgres import PostgresStore
-from tenure.values import Phase, Store, TableName, TenantKey
+from tenure.values import Phase, Store
 
-KEY = TenantKey(
-    name="project_id",
-    type="text",
-    quarantine="__quarantine__",
-    shared="__shared__",
-    registry=TableName(name="projects"),
-    registry_column="id",
-)
 PLAYBOOK = """
 version: 1
 tenant: {key: project_id, type: text, registry: {table: projects, column: id}}

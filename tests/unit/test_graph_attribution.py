@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from key_kit import KEY as PLAIN_KEY
 from tenure.attribution.graph import GraphSpec, NodeSpec, Reference, RelationshipSpec
 from tenure.attribution.graph_bins import GraphBins
 from tenure.attribution.graph_decide import Attributor
@@ -29,17 +30,9 @@ from tenure.attribution.items import Lookups
 from tenure.attribution.resolve import NOTHING, Answer, Decision, Says
 from tenure.attribution.spec import ColumnSource, EndsSource, ItemRule, NeighboursSource, Policy, RowSource
 from tenure.stores.neo4j import Neo4jStore
-from tenure.values import TableName, TenantKey
+from tenure.values import TableName
 
-KEY = TenantKey(
-    name="project_id",
-    type="text",
-    untagged=("default", "0", ""),
-    quarantine="__quarantine__",
-    shared="__shared__",
-    registry=TableName(name="proyectos"),
-    registry_column="id",
-)
+KEY = PLAIN_KEY.model_copy(update={"untagged": ("default", "0", "")})
 TENANTS = ("a", "b", "c", "d")
 
 

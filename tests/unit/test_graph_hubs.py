@@ -8,6 +8,7 @@ from typing import Any, ClassVar, cast
 
 import pytest
 
+from key_kit import KEY
 from tenure.attribution.graph import GraphSpec, NodeSpec, RelationshipSpec
 from tenure.attribution.graph_decide import Attributor, Mode
 from tenure.attribution.graph_memory import CACHE_KIB, Memory, Trail
@@ -17,16 +18,6 @@ from tenure.attribution.items import Lookups
 from tenure.attribution.resolve import Answer, Says
 from tenure.attribution.spec import ColumnSource, EndsSource, ItemRule, NeighboursSource, Policy
 from tenure.stores.neo4j import Neo4jStore
-from tenure.values import TableName, TenantKey
-
-KEY = TenantKey(
-    name="project_id",
-    type="text",
-    quarantine="__quarantine__",
-    shared="__shared__",
-    registry=TableName(name="proyectos"),
-    registry_column="id",
-)
 
 
 class Graph:

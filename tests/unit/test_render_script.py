@@ -9,20 +9,12 @@ from typing import Any
 
 import pytest
 
+from key_kit import KEY as PLAIN_KEY
 from tenure.attribution import resolve
 from tenure.attribution.spec import Policy
 from tenure.render.script import decide as script
-from tenure.values import TableName, TenantKey
 
-KEY = TenantKey(
-    name="project_id",
-    type="text",
-    untagged=("default",),
-    quarantine="__quarantine__",
-    shared="__shared__",
-    registry=TableName(name="projects"),
-    registry_column="id",
-)
+KEY = PLAIN_KEY.model_copy(update={"untagged": ("default",)})
 SAID = [
     ("nothing", None),
     ("tenant", "a"),

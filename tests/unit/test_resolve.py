@@ -6,19 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from key_kit import KEY as PLAIN_KEY
 from tenure.attribution.resolve import NOTHING, Answer, Decision, Says, decide
 from tenure.attribution.spec import Policy
-from tenure.values import TableName, TenantKey
 
-KEY = TenantKey(
-    name="project_id",
-    type="text",
-    untagged=("default",),
-    quarantine="__quarantine__",
-    shared="__shared__",
-    registry=TableName(name="projects"),
-    registry_column="id",
-)
+KEY = PLAIN_KEY.model_copy(update={"untagged": ("default",)})
 A, B = Answer(Says.TENANT, "a"), Answer(Says.TENANT, "b")
 UNKNOWN = Answer(Says.UNKNOWN, "zz")
 SEVERAL = Answer(Says.SEVERAL)

@@ -11,6 +11,7 @@ import click
 import psycopg
 import pytest
 
+from key_kit import KEY
 from tenure.attribution.items import Lookups
 from tenure.cli.control import parse_limit
 from tenure.errors import StoreUnreachableError
@@ -21,16 +22,8 @@ from tenure.playbook.limits import Thresholds, limit_names
 from tenure.runner.context import Context, Limits, SilentReporter
 from tenure.runner.throttle import POLL_SECONDS, Gauge, Hold, Throttle, UnreadableError, over
 from tenure.stores.postgres import PostgresStore
-from tenure.values import Phase, Store, TableName, TenantKey
+from tenure.values import Phase, Store
 
-KEY = TenantKey(
-    name="project_id",
-    type="text",
-    quarantine="__quarantine__",
-    shared="__shared__",
-    registry=TableName(name="projects"),
-    registry_column="id",
-)
 LAG = Hold("replication_lag", "replica r1 is 34 s behind", "r1")
 HELD = Hold("snapshot", "a session has held back vacuum for 90 s", "pid 7", curable=False)
 

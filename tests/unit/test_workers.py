@@ -8,6 +8,7 @@ from typing import Any, ClassVar, cast
 
 import pytest
 
+from key_kit import KEY
 from tenure.attribution.items import Lookups
 from tenure.errors import InterruptedRunError, StoreError
 from tenure.ledger import Ledger
@@ -15,16 +16,7 @@ from tenure.operations.base import Claim, Operation, Step
 from tenure.runner.context import Context, Limits
 from tenure.runner.workers import work_off
 from tenure.stores.postgres import PostgresStore
-from tenure.values import Phase, Store, TableName, TenantKey
-
-KEY = TenantKey(
-    name="project_id",
-    type="text",
-    quarantine="__quarantine__",
-    shared="__shared__",
-    registry=TableName(name="projects"),
-    registry_column="id",
-)
+from tenure.values import Phase, Store
 
 
 class FakeLedger:
