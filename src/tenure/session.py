@@ -182,7 +182,6 @@ class Session:
         `Hazard.NO_BACKUP` in *allowed*), and all that `Runner.run` raises.
         """
         from tenure.backup.gate import require_backup
-        from tenure.checks import bare_view, drift_baseline
         from tenure.runner.runner import Runner, consent
 
         if fanout:
@@ -192,9 +191,8 @@ class Session:
         current = self.plan()
         if current.errors:
             raise PlanError(count=len(current.errors), first=_first(current.errors), findings=current.errors)
-        begun = self._begun()
-        if not begun:
-            found = self.inspect()
+        found = None if self._begun() else self.inspect()
+        if found is not None:
             errors = [finding for finding in found.findings if finding.severity == "error"]
             if errors:
                 raise PreflightError(
@@ -208,9 +206,9 @@ class Session:
         consent(current, through, allowed)
         require_backup(self, allowed, through)
         self.ledger.install()
-        if not begun:
+        if found is not None:
             self.ledger.keep_baseline("catalog", "", self.catalog().model_dump(mode="json"))
-            for name, body in drift_baseline(bare_view(self, "sources")).items():
+            for name, body in found.drift.items():
                 self.ledger.keep_baseline("drift", name, body)
         ctx = self.context(reporter, signal)
         result = Runner(ctx, current, self._dispatch(ctx) if fanout else None).run(through, allowed)

@@ -83,15 +83,9 @@ class Application:
             return session.verify()
 
     def apply(self) -> Report:
-        """Apply through constrain, with the drift of before kept, and verify."""
-        from tenure.checks import bare_view, drift_baseline
-
+        """Apply through constrain, and verify."""
         with self.session() as session:
-            session.ledger.install()
-            for name, body in drift_baseline(bare_view(session, "sources")).items():
-                session.ledger.keep_baseline("drift", name, body)
-            session.apply(allowed={Hazard.NO_BACKUP})
-            return session.verify()
+            return session.apply(allowed={Hazard.NO_BACKUP}).report
 
 
 def red(report: Report) -> set[str]:

@@ -126,10 +126,14 @@ class MatrixRow(Frozen):
 
 
 class Report(Frozen):
-    """What inspect and verify give: ok when there is no error among the findings."""
+    """What inspect and verify give: ok when there is no error among the findings.
+
+    `drift` is what inspect found that the stores do not both have, by link: `apply` keeps it in the ledger.
+    """
 
     findings: tuple[Finding, ...] = ()
     matrix: tuple[MatrixRow, ...] = ()
+    drift: Mapping[str, Mapping[str, Any]] = {}
 
     @property
     def ok(self) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tenure.attribution.sources_scope import DecisionFailedError
 from tenure.checks.base import Check, MatrixRow, Report, View
 from tenure.checks.collection_state import CollectionIsGreen, KeyStates, StrictMode
-from tenure.checks.drift import DriftBefore
+from tenure.checks.drift import DriftBefore, drift_baseline
 from tenure.checks.duplicates import DuplicatesPerTenant
 from tenure.checks.existing_key import ExistingKey
 from tenure.checks.graph_state import GraphReferences, GraphServer, IdentityIsUnique
@@ -93,7 +93,7 @@ def inspect(session: Session) -> Report:
     try:
         with deciding(view):
             findings += found_by(CHECKS, view)
-            return Report(findings=ordered(findings), matrix=_matrix(view))
+            return Report(findings=ordered(findings), matrix=_matrix(view), drift=drift_baseline(view))
     except DecisionFailedError as error:
         findings.append(
             Finding(
