@@ -6,7 +6,7 @@
 --
 -- Rendered by `tenure render`; change the playbook, not this file.
 -- playbook 06f95fb3fb1eb58d7666c51765ef7da343580bf20aed9629648de3bb4afdb57b
--- plan     52cd77240df94867da5b60ecb6819d38ee1697b3174bdd07afe125fecb51394c
+-- plan     5ea16a05f49daef15db71220ed4994cbf784a181376b705ba0d7e47e7d2de39a
 
 SET client_encoding = 'UTF8';
 SET standard_conforming_strings = on;

@@ -30,6 +30,9 @@ CREATE TABLE projects (id text PRIMARY KEY);
 INSERT INTO projects VALUES ('a'), ('b'), ('c');
 """
 
+# The operations that take a global uniqueness away at contract.
+DROPS = ("drop_unique", "swap_primary_key", "drop_exclusion")
+
 
 class Application:
     """A database with its playbook. `session` is open for as long as the context manager that made it."""
@@ -59,7 +62,7 @@ class Application:
     def contracted(self) -> int:
         """Run all phases with consent to everything; return how many uniques were dropped or swapped."""
         self.run(Phase.CONTRACT, allowed=tuple(NEEDS_CONSENT))
-        return sum(operation.kind in ("drop_unique", "swap_primary_key") for operation in self.plan().operations)
+        return sum(operation.kind in DROPS for operation in self.plan().operations)
 
     def finding(self, id_: str) -> list[str]:
         """The objects and titles of the plan's findings of one sort."""

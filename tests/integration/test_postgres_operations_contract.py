@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 import pytest
-from postgres_kit import PROJECTS, Application, application, example_session
+from postgres_kit import DROPS, PROJECTS, Application, application, example_session
 
 from tenure.demo.example import generate, load_postgres
 from tenure.errors import OperationFailedError, RefusedError
@@ -144,11 +144,6 @@ UNIQUES = {
         findings={"TEN022": 2},
         dropped=0,
     ),
-    "exclusion": Case(
-        f"CREATE TABLE t ({ID}, p text, name text, r int4range, EXCLUDE USING gist (r WITH &&));" + ROWS,
-        findings={"TEN021": 1},
-        dropped=0,
-    ),
     "needed by a table without the key": Case(
         f"CREATE TABLE t ({ID}, p text, name text UNIQUE); CREATE TABLE s (name text REFERENCES t (name));" + ROWS,
         refused=(INSERT + "('b', 'b', 'x')",),
@@ -210,7 +205,7 @@ def test_no_way_back_once_two_tenants_share_a_key(name: str, postgres_dsn: str, 
         for statement in case.allowed:
             app.execute(statement)
         ctx = app.session.context()
-        drops = [o for o in app.plan().operations if o.kind in ("drop_unique", "swap_primary_key")]
+        drops = [o for o in app.plan().operations if o.kind in DROPS]
         lost = [finding for operation in drops for finding in operation.losses(ctx)]
         assert lost
         assert all(finding.severity == "error" and finding.sample for finding in lost)
@@ -221,30 +216,6 @@ def test_no_way_back_once_two_tenants_share_a_key(name: str, postgres_dsn: str, 
         if not any(index.on_partitioned for table in before.tables for index in table.indexes):
             uniques = [sorted(i.name for i in t.indexes if i.valid) for t in app.catalog().tables]
             assert uniques == [sorted(i.name for i in t.indexes) for t in before.tables]
-
-
-def test_an_exclusion_is_put_right_by_the_statements_of_its_finding(postgres_dsn: str, tmp_path: Path) -> None:
-    """What a second tenant meets is said, and what ends it is there to be run in a window."""
-    schema = (
-        f"CREATE TABLE t ({ID}, p text, r int4range, gone bool DEFAULT false,"
-        " CONSTRAINT apart EXCLUDE USING gist (r WITH &&) WHERE (NOT gone));"
-        "INSERT INTO t (p, r) VALUES ('a', '[1,5)'), ('b', '[5,9)');"
-    )
-    with application(postgres_dsn, tmp_path, PROJECTS + schema, T) as app:
-        (finding,) = (finding for finding in app.plan().findings if finding.id == "TEN021")
-        assert "a tenant's row is refused where it meets another tenant's" in finding.title
-        app.contracted()
-        overlapping = "INSERT INTO t (p, project_id, r) VALUES ('b', 'b', '[1,3)')"
-        with pytest.raises(psycopg.errors.ExclusionViolation):
-            app.execute(overlapping)
-        app.execute(finding.remedy.partition("In a window: ")[2].partition(" Or keep it")[0])
-        app.execute(overlapping)
-        with pytest.raises(psycopg.errors.ExclusionViolation):
-            app.execute("INSERT INTO t (p, project_id, r) VALUES ('a', 'a', '[1,3)')")
-        app.execute("INSERT INTO t (p, project_id, r, gone) VALUES ('a', 'a', '[1,3)', true)")
-        table = app.catalog().table("t")
-        assert table is not None
-        assert table.index("apart").columns == ("project_id", "r")  # type: ignore[union-attr]
 
 
 def test_somebody_elses_index_is_adopted(postgres_dsn: str, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 from postgres_kit import PROJECTS, Application, application, example_session
+from test_postgres_exclusions import EXCLUSIONS
 from test_postgres_operations import CASES
 from test_postgres_operations_contract import UNIQUES
 from test_postgres_operations_references import KEYS
@@ -45,6 +46,7 @@ def applications(server: EmbeddedPostgres, folder: Path) -> list[tuple[str, list
             options["tenant"] = {"key": "project_id", "type": "text", **options["tenant"]}
         schemas[name] = (case.schema, case.tables, options)
     schemas |= {f"unique, {name}": (case.schema, case.tables, {}) for name, case in UNIQUES.items()}
+    schemas |= {f"exclusion, {name}": (case.schema, case.tables, {}) for name, case in EXCLUSIONS.items()}
     schemas |= {f"key, {name}": (case.schema, case.tables, {}) for name, case in KEYS.items()}
     for name, trigger in TRIGGERS.items():
         schemas[f"trigger, {name}"] = (TOUCH + trigger, RULES | (SEEN if "seen" in trigger else {}), {})
@@ -54,7 +56,7 @@ def applications(server: EmbeddedPostgres, folder: Path) -> list[tuple[str, list
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute(
                 "DROP SCHEMA public CASCADE; CREATE SCHEMA public; DROP PUBLICATION IF EXISTS pub;"
-                'DROP SCHEMA IF EXISTS "s; DROP SCHEMA public;--" CASCADE'
+                'DROP SCHEMA IF EXISTS ext CASCADE; DROP SCHEMA IF EXISTS "s; DROP SCHEMA public;--" CASCADE'
             )
         home = folder / str(number)
         home.mkdir()
@@ -108,9 +110,10 @@ def test_every_statement_passes(postgres_server: EmbeddedPostgres, tmp_path: Pat
                     seen.add(statement)
                     statements[f"{len(statements):05}.sql"] = (operation.kind, statement)
     assert kinds >= {
-        "add_key", "backfill_rows", "composite_fk", "drop_fill_trigger", "drop_foreign_key", "drop_key_default",
-        "drop_unique", "fill_trigger", "guard_triggers", "key_index", "load_decisions", "not_null", "rescope_unique",
-        "restore_triggers", "surrogate_unique", "swap_primary_key", "watch_writers",
+        "add_key", "backfill_rows", "composite_fk", "drop_exclusion", "drop_fill_trigger", "drop_foreign_key",
+        "drop_key_default", "drop_unique", "fill_trigger", "guard_triggers", "key_index", "load_decisions", "not_null",
+        "rescope_exclusion", "rescope_unique", "restore_triggers", "surrogate_unique", "swap_primary_key",
+        "watch_writers",
     }  # fmt: skip
     sql = tmp_path / "sql"
     sql.mkdir()

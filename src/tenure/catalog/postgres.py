@@ -46,8 +46,8 @@ class Index(Value):
     `columns` are the key columns (None stands for an expression), `include` the others; `parts` is one text per key
     column as CREATE INDEX takes it, with collation, operator class and order where they are not the default;
     `expressions` are the texts of the key columns that are expressions; `options` are storage parameters
-    (`fillfactor=70`). `constraint` is the name of the constraint that
-    owns the index, `parent` the index of the partitioned table it is attached to.
+    (`fillfactor=70`). `constraint` is the name of the constraint that owns the index, `parent` the index of the
+    partitioned table it is attached to; `operators` are an exclusion constraint's, one per key column.
     """
 
     measured: ClassVar[frozenset[str]] = frozenset({"size_bytes"})
@@ -72,6 +72,7 @@ class Index(Value):
     deferrable: bool = False
     initially_deferred: bool = False
     exclusion: bool = False
+    operators: tuple[str, ...] = ()
     on_partitioned: bool = False
     parent: str | None = None
     replica_identity: bool = False
@@ -259,12 +260,13 @@ class Role(Value):
 
 
 class Slot(Value):
-    """One replication slot; `retained_bytes` of WAL are kept for it."""
+    """One replication slot; `plugin` decodes for a logical one; `retained_bytes` of WAL are kept for it."""
 
     measured: ClassVar[frozenset[str]] = frozenset({"active", "retained_bytes"})
 
     name: str
     kind: str
+    plugin: str = ""
     active: bool = False
     retained_bytes: int = 0
 
@@ -272,10 +274,11 @@ class Slot(Value):
 class PostgresCatalog(Value):
     """Everything that introspection found in one database, but for system schemas, extensions and schema `tenure`.
 
-    `server_version` is the number that the server gives, such as 180006.
+    `server_version` is the number that the server gives, such as 180006. `btree_gist` says whether that extension,
+    without which no GiST index holds a tenant key, is installed, available to the role, or neither.
     """
 
-    measured: ClassVar[frozenset[str]] = frozenset({"slots", "server_version"})
+    measured: ClassVar[frozenset[str]] = frozenset({"slots", "server_version", "btree_gist"})
 
     server_version: int
     database: str
@@ -286,6 +289,7 @@ class PostgresCatalog(Value):
     slots: tuple[Slot, ...] = ()
     publications: tuple[str, ...] = ()
     in_recovery: bool = False
+    btree_gist: Literal["", "available", "installed"] = ""
 
     def table(self, display: str) -> Table | None:
         """The table that playbooks call *display* (`name`, or `schema.name` outside public), or None."""

@@ -1,4 +1,4 @@
-"""TEN113: rows that would share a key of a per-tenant uniqueness."""
+"""TEN113: rows that would share a key of a per-tenant uniqueness, or meet in a per-tenant exclusion constraint."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from psycopg import sql
 from tenure.attribution.rows import Scope, decision, raw, table_sql
 from tenure.attribution.sources_scope import item_sql
 from tenure.attribution.spec import ColumnSource, RowRule
-from tenure.catalog.postgres import Index, Table
+from tenure.catalog.postgres import Index, PostgresCatalog, Table
 from tenure.checks.base import SAMPLE, Named, View
+from tenure.operations.exclusion import LISTED, counted, met
+from tenure.operations.rescope_exclusion import RescopeExclusion
 from tenure.operations.rescope_unique import RescopeUnique
 from tenure.values import Finding
 
@@ -27,6 +29,8 @@ class DuplicatesPerTenant(Named):
     def run(self, view: View) -> Iterator[Finding]:
         """Yield an error per uniqueness, with the tenants and values that are there more than once."""
         for operation in view.plan.operations:
+            if isinstance(operation, RescopeExclusion):
+                yield from self._meeting(view, operation)
             if not isinstance(operation, RescopeUnique):
                 continue
             table = view.catalog.postgres.table(operation.index.table.display)
@@ -63,6 +67,81 @@ class DuplicatesPerTenant(Named):
                 for tenant, values, count, items in sample
             ),
         )
+
+    def _meeting(self, view: View, operation: RescopeExclusion) -> Iterator[Finding]:
+        rule = view.rows.rules.get(operation.new.table.display)
+        query = meetings(view.scope, operation, view.catalog.postgres, rule) if rule is not None else None
+        if query is None:
+            return
+        found = view.query(sql.SQL("{} LIMIT {}").format(query, LISTED))
+        if found:
+            yield self.finding(
+                "error",
+                operation.object,
+                f"{counted(len(found))} pair(s) of rows meet in the per-tenant form of {operation.replaces}",
+                "Change the rows listed, or keep the constraint as it is: "
+                f"`unique: {{{operation.replaces}: {{keep: REASON}}}}`.",
+                count=len(found),
+                sample=tuple({"tenant": tenant, "items": items} for tenant, items in found[:SAMPLE]),
+            )
+
+
+def meetings(scope: Scope, operation: RescopeExclusion, catalog: PostgresCatalog, rule: RowRule) -> sql.Composed | None:
+    """Return the query for the pairs of one tenant's rows that the per-tenant form of an exclusion constraint forbids
+    and the constraint itself does not: tenant, items (JSON). None where there can be none.
+
+    That takes a column that the key has replaced: two spellings of a tenant, or none, in rows that meet in the rest.
+    """
+    table = catalog.table(operation.new.table.display)
+    index = next((i for i in table.indexes if operation.replaces in (i.constraint, i.name)), None) if table else None
+    if index is None or len(index.operators) != len(index.columns):
+        return None
+    elements = operation.new.elements[1:]
+    kept = {element.value for element in elements}
+    replaced = [n for n in map(sql.Identifier, filter(None, index.columns)) if n.as_string(None) not in kept]
+    if not replaced:
+        return None
+    names = [sql.Identifier(f"tenure_{number}") for number in range(len(elements))]
+    spelt = [sql.Identifier(f"tenure_from_{number}") for number in range(len(replaced))]
+    values = [raw(element.value) for element in elements]
+    where = raw(f" WHERE {index.predicate}") if index.predicate is not None else sql.SQL("")
+    item = sql.SQL("(SELECT {} FROM {}{})").format(
+        sql.SQL(", ").join(
+            [
+                sql.SQL("*"),
+                *(
+                    sql.SQL("{} AS {}").format(value, name)
+                    for value, name in zip([*values, *replaced], [*names, *spelt], strict=True)
+                ),
+            ]
+        ),
+        table_sql(rule.table),
+        where,
+    )
+    decided = decision(
+        rule,
+        item,
+        scope=scope,
+        columns=[
+            *(sql.SQL("t.{}").format(name) for name in (*names, *spelt)),
+            sql.SQL("{} AS tenure_item").format(item_sql(rule)),
+        ],
+    )
+    return sql.SQL(
+        "WITH d AS MATERIALIZED (SELECT row_number() OVER () AS tenure_n, q.* FROM ({decided}) AS q "
+        "WHERE q.derived IS NOT NULL), "
+        "spelt AS (SELECT derived FROM d GROUP BY derived HAVING {several}) "
+        "SELECT a.derived AS tenant, jsonb_build_array(a.tenure_item, b.tenure_item) AS items FROM d AS a "
+        "JOIN d AS b ON a.derived = b.derived AND a.tenure_n < b.tenure_n AND {met}({same}) IS NOT TRUE "
+        "WHERE a.derived IN (SELECT derived FROM spelt)"
+    ).format(
+        decided=decided,
+        several=sql.SQL(" OR ").join(
+            sql.SQL("count(DISTINCT {0}) > 1 OR count({0}) < count(*)").format(name) for name in spelt
+        ),
+        met=sql.SQL("{} AND ").format(met(elements, names)) if names else sql.SQL(""),
+        same=sql.SQL(" AND ").join(sql.SQL("a.{0} = b.{0}").format(name) for name in spelt),
+    )
 
 
 def may_collide(index: Index, rule: RowRule) -> bool:

@@ -10,8 +10,10 @@ from tenure.checks.done import is_done, operation_done
 from tenure.operations.composite_fk import CompositeForeignKey
 from tenure.operations.key_index import SurrogateUnique
 from tenure.operations.not_null import NotNull
+from tenure.operations.rescope_exclusion import RescopeExclusion
 from tenure.operations.rescope_unique import RescopeUnique
 from tenure.planner.constraints import is_surrogate
+from tenure.planner.exclusions import immovable
 from tenure.playbook.rules import Keep
 from tenure.values import Finding, Phase
 
@@ -25,7 +27,7 @@ class Uniqueness(Named):
         """Yield errors for what is missing, invalid or global; a notice for what waits for contract."""
         yield from self._made(view)
         contracted = is_done(view, Phase.CONTRACT)
-        replaced = {op.replaces for op in view.plan.operations if isinstance(op, RescopeUnique)}
+        replaced = {op.replaces for op in view.plan.operations if isinstance(op, RescopeUnique | RescopeExclusion)}
         for name in view.rows.rules:
             live, before = view.live.postgres.table(name), view.catalog.postgres.table(name)
             waiting = []
@@ -36,8 +38,8 @@ class Uniqueness(Named):
                 if known and not contracted and {index.name, index.constraint} & replaced:
                     waiting.append(index.name)
                     continue
-                # An exclusion that cannot be re-scoped online was the planner's warning already.
-                if known and index.exclusion:
+                # An exclusion that cannot be re-scoped was the planner's warning already.
+                if known and index.exclusion and immovable(index, view.key.name):
                     continue
                 yield self.finding(
                     "error",
@@ -79,6 +81,10 @@ class Uniqueness(Named):
                 table = view.live.postgres.table(operation.index.table.display)
                 index = table.index(operation.index.name) if table is not None else None
                 problem = _index_problem(view, index)
+            elif isinstance(operation, RescopeExclusion):
+                table = view.live.postgres.table(operation.new.table.display)
+                index = table.index(operation.new.name) if table is not None else None
+                problem = _exclusion_problem(view, index)
             elif isinstance(operation, CompositeForeignKey):
                 table = view.live.postgres.table(operation.table.display)
                 keys = [key for key in (table.foreign_keys if table is not None else ()) if key.name == operation.name]
@@ -95,6 +101,15 @@ class Uniqueness(Named):
                 yield self.finding(
                     "error", operation.object, problem, "Find out who took it away; `tenure apply` makes it again."
                 )
+
+
+def _exclusion_problem(view: View, index: Index | None) -> str:
+    if index is None:
+        return "the per-tenant exclusion constraint is gone"
+    in_key = view.key.name in index.columns or any(view.key.name in text for text in index.expressions)
+    if not index.exclusion or not index.valid or not in_key:
+        return f"what has its name is no exclusion constraint per {view.key.name}"
+    return ""
 
 
 def _index_problem(view: View, index: Index | None) -> str:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tenure.attribution.build import RowRules
 from tenure.catalog.postgres import PostgresCatalog
 from tenure.operations.base import Operation
 from tenure.operations.concurrent_index import IndexBuild
+from tenure.operations.drop_exclusion import DropExclusion
 from tenure.operations.drop_fill_trigger import DropFillTrigger, WatchWriters
 from tenure.operations.drop_foreign_key import DropForeignKey
 from tenure.operations.drop_unique import DropUnique
 from tenure.operations.key_index import KeyIndex, SurrogateUnique
 from tenure.operations.old_unique import OldUnique
 from tenure.operations.partitioned_key import PartitionedKey, PartitionKey
+from tenure.operations.rescope_exclusion import RescopeExclusion
 from tenure.operations.rescope_unique import RescopeUnique
 from tenure.operations.swap_primary_key import SwapPrimaryKey
 from tenure.planner import rows
+from tenure.planner.exclusions import immovable, missing_extension, rescope_exclusion, stays_global
 from tenure.planner.references import Reference, composite, references
 from tenure.planner.uniques import (
     Verdict,
@@ -46,6 +49,7 @@ class Design:
 
     verdicts: dict[str, list[Verdict]] = field(default_factory=dict)
     rescoped: list[tuple[Verdict, RescopeUnique]] = field(default_factory=list)
+    exclusions: list[tuple[Verdict, RescopeExclusion, DropExclusion]] = field(default_factory=list)
     surrogates: list[SurrogateUnique] = field(default_factory=list)
     indexes: list[KeyIndex] = field(default_factory=list)
     references: list[Reference] = field(default_factory=list)
@@ -56,11 +60,14 @@ def constrain(
 ) -> Iterator[Operation]:
     """Yield uniques first, then foreign keys, which point at them; what there is to say goes to *findings*."""
     design = _design(playbook, catalog, built)
-    findings.extend(_classes(design, built.key.name))
+    findings.extend(_classes(catalog, design, built.key.name))
     findings.extend(_views(catalog, built))
     for verdict, _ in design.rescoped:
         findings.extend(usages(catalog, verdict.table, verdict.index, built.key.name))
+    for verdict, _, _ in design.exclusions:
+        findings.extend(usages(catalog, verdict.table, verdict.index, built.key.name))
     yield from (operation for _, operation in design.rescoped)
+    yield from (operation for _, operation, _ in design.exclusions)
     yield from design.surrogates
     yield from design.indexes
     for reference in design.references:
@@ -103,6 +110,7 @@ def contract(
             findings.append(_say("TEN027", "warning", verdict.object, title, remedy))
         else:
             yield _drop(catalog, verdict, operation, design)
+    yield from (operation for _, _, operation in design.exclusions)
     for fill in fillers:
         yield DropFillTrigger(**fill)
 
@@ -118,6 +126,8 @@ def _design(playbook: Playbook, catalog: PostgresCatalog, built: RowRules) -> De
         assert table is not None, name
         design.verdicts[name] = list(classify(catalog, table, (playbook.postgres or {})[name], rule))
         for verdict in design.verdicts[name]:
+            if verdict.group == "exclusion" and not immovable(verdict.index, key):
+                design.exclusions.append((verdict, *rescope_exclusion(catalog, verdict, rule, taken)))
             if verdict.group != "rescope":
                 continue
             operation = rescope(catalog, verdict, rule, taken)
@@ -244,7 +254,7 @@ def _parts(catalog: PostgresCatalog, verdict: Verdict, operation: RescopeUnique,
     )
 
 
-def _classes(design: Design, key: str) -> Iterator[Finding]:
+def _classes(catalog: PostgresCatalog, design: Design, key: str) -> Iterator[Finding]:
     """Yield the class of every unique that is not re-scoped: those that are show as operations."""
     found = [verdict for verdicts in design.verdicts.values() for verdict in verdicts]
     names = tuple(verdict.object for verdict in found if verdict.group == "surrogate")
@@ -252,33 +262,13 @@ def _classes(design: Design, key: str) -> Iterator[Finding]:
         title = f"{len(names)} primary key(s) are kept (surrogate): generated ids do not repeat per tenant"
         yield _say("TEN022", "info", "primary keys", title).model_copy(update={"count": len(names), "sample": names})
     for verdict in found:
-        what = f"unique {verdict.index.name}"
         if verdict.group == "keep":
-            yield _say("TEN022", "info", verdict.object, f"{what} is kept: {verdict.reason}")
-        elif verdict.group == "exclusion":
-            yield _say(
-                "TEN021",
-                "warning",
-                verdict.object,
-                f"exclusion constraint {verdict.index.name} stays global, since Postgres builds one under ACCESS "
-                "EXCLUSIVE only: a tenant's row is refused where it meets another tenant's, and so tells of it: "
-                f"{verdict.index.constraint_definition}",
-                f"In a window: {_scoped_exclusion(verdict, key)} Or keep it on purpose: "
-                f"`unique: {{{verdict.index.name}: {{keep: REASON}}}}`.",
-            )
-
-
-def _scoped_exclusion(verdict: Verdict, key: str) -> str:
-    """Return the statements that put the key into an exclusion constraint, which the old one always lets through."""
-    index, table = verdict.index, verdict.table
-    before, opening, rest = (index.constraint_definition or "").partition("(")
-    name = quoted(index.constraint or index.name)
-    extension = "CREATE EXTENSION IF NOT EXISTS btree_gist; " if index.method == "gist" else ""
-    owner = ".".join(map(quoted, (table.schema_name, table.name)))
-    return (
-        f"{extension}ALTER TABLE {owner} DROP CONSTRAINT {name}, "
-        f"ADD CONSTRAINT {name} {before}{opening}{quoted(key)} WITH =, {rest};"
-    )
+            what = "exclusion constraint" if verdict.index.exclusion else "unique"
+            yield _say("TEN022", "info", verdict.object, f"{what} {verdict.index.name} is kept: {verdict.reason}")
+        elif verdict.group == "exclusion" and (reason := immovable(verdict.index, key)):
+            yield stays_global(replace(verdict, reason=reason), key)
+        elif verdict.group == "exclusion" and (missing := missing_extension(catalog, verdict, key)) is not None:
+            yield missing
 
 
 def _views(catalog: PostgresCatalog, built: RowRules) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from tenure.playbook.rules import Keep, TableRule
 from tenure.values import TableName
 
 Class = Literal["rescope", "keep", "surrogate", "scoped", "invalid", "exclusion"]
+"""`exclusion` is a `rescope` of an exclusion constraint, which is another operation."""
 
 
 @dataclass(frozen=True)
@@ -48,15 +49,22 @@ def _verdict(table: Table, index: Index, rule: TableRule, row_rule: RowRule) -> 
     asked = next((rule.unique[name] for name in (index.name, index.constraint) if name in rule.unique), None)
     if not index.valid:
         return Verdict(table, index, "invalid", "left by a build that failed: it protects nothing and costs writes")
-    if row_rule.key.name in index.columns or any(row_rule.key.name in text for text in index.expressions):
+    if _is_scoped(index, row_rule.key.name):
         return Verdict(table, index, "scoped", f"holds per {row_rule.key.name} already")
     if isinstance(asked, Keep):
         return Verdict(table, index, "keep", asked.keep)
     if index.exclusion:
-        return Verdict(table, index, "exclusion", "cannot be built online")
+        return Verdict(table, index, "exclusion", "rows may meet per tenant")
     if index.primary and asked is None and is_surrogate(table, rule):
         return Verdict(table, index, "surrogate", "generated ids do not repeat per tenant")
     return Verdict(table, index, "rescope", "asked for in the playbook" if asked else "values may repeat per tenant")
+
+
+def _is_scoped(index: Index, key: str) -> bool:
+    """Return whether an index holds per tenant already: it has the key, and asks for the same one where it excludes."""
+    if key in index.columns:
+        return not index.operators or index.operators[index.columns.index(key)] == "="
+    return any(key in text for text in index.expressions)
 
 
 def is_surrogate(table: Table, rule: TableRule) -> bool:
@@ -114,8 +122,7 @@ def index_body(index: Index, parts: tuple[str, ...], nulls_not_distinct: bool) -
         body += f" INCLUDE ({', '.join(quoted(column) for column in index.include)})"
     if nulls_not_distinct:
         body += " NULLS NOT DISTINCT"
-    if index.options:
-        body += f" WITH ({', '.join(_option(option) for option in index.options)})"
+    body += options(index)
     if index.predicate is not None:
         body += f" WHERE {index.predicate}"
     return body
@@ -152,8 +159,13 @@ def _key_part(
     )
     if mandatory and catalog.server_version >= 150000:
         return key, True
+    return key_or_shared(rule), False
+
+
+def key_or_shared(rule: RowRule) -> str:
+    """Return the expression that takes the shared tenant for a key that is null."""
     shared = sql.Literal(rule.key.shared).as_string(None)
-    return f"(coalesce({key}, {shared}::{rule.key.type}))", False
+    return f"(coalesce({quoted(rule.key.name)}, {shared}::{rule.key.type}))"
 
 
 def _equivalent(table: Table, index: Index, key: str, parts: tuple[str, ...], nulls: bool) -> Index | None:
@@ -234,6 +246,11 @@ def deferral(index: Index) -> str:
 def quoted(name: str) -> str:
     """Return an identifier in quotes."""
     return sql.Identifier(name).as_string(None)
+
+
+def options(index: Index) -> str:
+    """Return an index's storage parameters as SQL writes them, with a blank before; nothing where it has none."""
+    return f" WITH ({', '.join(_option(option) for option in index.options)})" if index.options else ""
 
 
 def _plain(part: str) -> str:

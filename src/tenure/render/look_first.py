@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from psycopg import sql
 
 from tenure.attribution.build import RowRules
-from tenure.attribution.rows import Scope, decision, key_cast, raw, table_sql
+from tenure.attribution.rows import LEDGER, Scope, decision, key_cast, raw, table_sql
 from tenure.attribution.sources_scope import BIN, REASON, asked_columns
 from tenure.attribution.spec import ColumnSource, RowRule
 from tenure.catalog import Catalog
 from tenure.catalog.postgres import Index, Table
-from tenure.checks.duplicates import duplicates, may_collide
+from tenure.checks.duplicates import duplicates, may_collide, meetings
+from tenure.operations.rescope_exclusion import RescopeExclusion
 from tenure.operations.rescope_unique import RescopeUnique
 from tenure.planner.plan import Plan
 from tenure.render.text import do_block, one_line
@@ -37,8 +38,13 @@ def look_first(plan: Plan, catalog: Catalog, built: RowRules) -> Iterator[str]:
     for operation, table, index, rule in collide:
         yield f"-- Rows of one tenant that would share a key of {one_line(operation.index.name)}: there must be none."
         yield duplicates(scope, table, index, rule).as_string(None) + ";"
+    meeting = list(_meeting(plan, catalog, built, scope))
+    for excluded, query in meeting:
+        yield f"-- Pairs of one tenant's rows that {one_line(excluded.new.name)} would forbid: there must be none."
+        yield query.as_string(None) + ";"
     yield "-- Stops here, before anything is changed, while rows have no owner that the playbook accepts, or collide."
     queries = [duplicates(scope, table, index, rule) for _, table, index, rule in collide]
+    queries += [query for _, query in meeting]
     yield _stop(looked_at, queries)
     for _, _, relation in looked_at:
         yield f"DROP TABLE IF EXISTS {relation.as_string(None)};"
@@ -65,6 +71,9 @@ def duplicates_per_tenant(plan: Plan, catalog: Catalog, built: RowRules) -> Iter
         )
         yield f"-- {one_line(operation.object)}"
         yield query.as_string(None) + ";"
+    for excluded, _ in _meeting(plan, catalog, built, LEDGER):
+        yield f"-- {one_line(excluded.object)}"
+        yield sql.SQL("{} LIMIT 100;").format(excluded.new.pairs()).as_string(None)
 
 
 def _decide(rule: RowRule, relation: sql.Identifier, columns: list[str], scope: Scope) -> Iterator[str]:
@@ -133,6 +142,18 @@ def _colliding(plan: Plan, catalog: Catalog, built: RowRules) -> Iterator[tuple[
             rule = built.rules[operation.index.table.display]
             if may_collide(found[1], rule):
                 yield operation, *found, rule
+
+
+def _meeting(
+    plan: Plan, catalog: Catalog, built: RowRules, scope: Scope
+) -> Iterator[tuple[RescopeExclusion, sql.Composed]]:
+    """Yield the exclusion constraints whose per-tenant form demands more, with the query for rows that meet in it."""
+    for operation in plan.operations:
+        if isinstance(operation, RescopeExclusion):
+            rule = built.rules.get(operation.new.table.display)
+            query = meetings(scope, operation, catalog.postgres, rule) if rule is not None else None
+            if query is not None:
+                yield operation, query
 
 
 def _replaced(operation: RescopeUnique, catalog: Catalog) -> tuple[Table, Index] | None:

@@ -19,6 +19,7 @@ from tenure.operations.concurrent_index import IndexBuild
 from tenure.operations.guard_triggers import GuardTriggers
 from tenure.operations.key_index import KeyIndex
 from tenure.operations.load_decisions import LoadDecisions
+from tenure.operations.rescope_exclusion import RescopeExclusion
 from tenure.operations.rescope_unique import RescopeUnique
 from tenure.operations.text import short_name
 from tenure.planner.plan import Plan
@@ -149,6 +150,11 @@ def _constrain(operation: Operation) -> Iterator[str]:
         yield from _build(operation.index)
         if operation.as_constraint:
             yield _unless_constraint(operation.index.table, operation.index.name, operation.statements()[-1])
+    elif isinstance(operation, RescopeExclusion):
+        *before, add = operation.statements() or ("",)
+        yield from before
+        if add:
+            yield _unless_constraint(operation.new.table, operation.new.name, add)
     elif isinstance(operation, CompositeForeignKey):
         add, *validate = operation.statements()
         yield _unless_constraint(operation.table, operation.name, add)

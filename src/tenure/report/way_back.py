@@ -24,7 +24,7 @@ ASKED = {
     "drop_constraint": "names that several tenants use by now",
 }
 # What Postgres itself can tell: keys that several tenants have used since.
-UNIQUES = frozenset({"drop_unique", "swap_primary_key"})
+UNIQUES = frozenset({"drop_unique", "swap_primary_key", "drop_exclusion"})
 # Looking for such a key may take a scan: it gets this long for each, and is left to `rollback --plan` after that.
 LOOK_MS = 150
 BUDGET_MS = 450
@@ -96,13 +96,18 @@ def _matters(row: OperationState) -> bool:
 
 def _shared(connection: Connection[Any], row: OperationState, milliseconds: int) -> str | None:
     """Return which keys forbid the old uniqueness, empty for none, or None when that takes too long to find out."""
+    from tenure.operations.exclusion import Exclusion
     from tenure.operations.old_unique import OldUnique
 
-    old = OldUnique.model_validate(row.body["old"])
+    excludes = row.kind == "drop_exclusion"
+    old = Exclusion.model_validate(row.body["old"]) if excludes else OldUnique.model_validate(row.body["old"])
     try:
         with connection.transaction():
             connection.execute(f"SET LOCAL statement_timeout = {milliseconds}".encode())
-            count, sample = old.duplicates(connection)
+            count, sample = old.conflicts(connection) if isinstance(old, Exclusion) else old.duplicates(connection)
     except errors.QueryCanceled:
         return None
-    return f"{count} key(s) belong to several rows by now, such as {', '.join(sample[:3])}" if count else ""
+    if not count:
+        return ""
+    what = "pair(s) of rows meet" if excludes else "key(s) belong to several rows"
+    return f"{count} {what} by now, such as {', '.join(sample[:3])}"

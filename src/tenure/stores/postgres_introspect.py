@@ -107,6 +107,7 @@ def _read(connection: Connection[Any]) -> PostgresCatalog:
             functions=tuple(Function(**row) for row in rows(queries.FUNCTIONS)),
             slots=tuple(Slot(**row) for row in rows(queries.SLOTS)),
             publications=tuple(row["name"] for row in rows(queries.PUBLICATIONS)),
+            btree_gist=rows(queries.BTREE_GIST)[0]["btree_gist"],
         )
 
 
@@ -188,7 +189,7 @@ def _column(row: Row) -> Column:
 
 
 def _index(row: Row) -> Index:
-    lists = ("columns", "include", "expressions", "parts", "options")
+    lists = ("columns", "include", "expressions", "parts", "options", "operators")
     return Index(**_only(row, Index, *lists), **{name: tuple(row[name]) for name in lists})
 
 

@@ -134,7 +134,11 @@ SELECT i.indrelid AS relation, n.nspname::text AS schema_name, x.relname::text A
        coalesce(k.condeferred, false) AS initially_deferred,
        (SELECT p.relname::text FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhparent
         WHERE h.inhrelid = x.oid) AS parent,
-       keys.columns, keys.expressions, keys.parts, keys.include
+       keys.columns, keys.expressions, keys.parts, keys.include,
+       ARRAY(SELECT CASE WHEN opn.nspname = 'pg_catalog' THEN op.oprname::text
+                         ELSE format('OPERATOR(%I.%s)', opn.nspname, op.oprname) END
+             FROM unnest(k.conexclop) WITH ORDINALITY AS o(oid, place) JOIN pg_operator op ON op.oid = o.oid
+             JOIN pg_namespace opn ON opn.oid = op.oprnamespace ORDER BY o.place) AS operators
 FROM relations r JOIN pg_index i ON i.indrelid = r.oid JOIN pg_class x ON x.oid = i.indexrelid
 JOIN pg_namespace n ON n.oid = x.relnamespace JOIN pg_am am ON am.oid = x.relam
 LEFT JOIN pg_constraint k ON k.conindid = x.oid AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u', 'x')
@@ -252,10 +256,19 @@ ORDER BY n.nspname, p.proname, 3
 """
 
 SLOTS = """
-SELECT s.slot_name::text AS name, s.slot_type AS kind, s.active,
+SELECT s.slot_name::text AS name, s.slot_type AS kind, coalesce(s.plugin::text, '') AS plugin, s.active,
        coalesce(pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
                                      ELSE pg_current_wal_lsn() END, s.restart_lsn), 0)::bigint AS retained_bytes
 FROM pg_replication_slots s WHERE s.database IS NULL OR s.database = current_database() ORDER BY 1
+"""
+
+# A trusted extension may be created by whoever may create schemas in the database, any other by superusers.
+BTREE_GIST = """
+SELECT CASE WHEN EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'btree_gist') THEN 'installed'
+            WHEN EXISTS (SELECT 1 FROM pg_available_extension_versions v JOIN pg_roles r ON r.rolname = current_user
+                         WHERE v.name = 'btree_gist' AND (r.rolsuper OR v.trusted
+                           AND has_database_privilege(current_database(), 'CREATE'))) THEN 'available'
+            ELSE '' END AS btree_gist
 """
 
 PUBLICATIONS = "SELECT pubname::text AS name FROM pg_publication ORDER BY 1"
