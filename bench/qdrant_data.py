@@ -81,6 +81,9 @@ class Loaded:
         else:
             self.client.recover_snapshot(CASE, location=self.snapshot, wait=True)
         self._until_green(CASE)
+        # The optimizer indexes again what was written, whatever wrote it: beside it, on few cores, nothing is measured.
+        still = models.OptimizersConfigDiff(max_optimization_threads=0)
+        self.client.update_collection(CASE, optimizers_config=still)
         move = models.CreateAliasOperation(create_alias=models.CreateAlias(collection_name=CASE, alias_name=ALIAS))
         self.client.update_collection_aliases([move])
 
@@ -120,6 +123,9 @@ class Loaded:
         )
         index = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True)
         self.client.create_payload_index(name, KEY, index, wait=True)
+        if name == COPY:
+            still = models.OptimizersConfigDiff(max_optimization_threads=0)
+            self.client.update_collection(name, optimizers_config=still)
 
     def facts(self) -> dict[str, Any]:
         """Return what of the server the figures depend on."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from tenure.attribution.points import Decided, PointSpec, equals_filter, is_untagged, untagged_filter
@@ -55,27 +56,49 @@ class Pending:
                     yield {"ids": list(chunk)}, json.loads(before), after
 
 
+Batch = list[tuple[list[PointId], dict[str, Any], str]]
+"""What one request writes: ids, what must still hold of them, and the key."""
+
+
 def send(store: QdrantStore, spec: PointSpec, pending: Pending, request: int) -> int:
     """Write what is pending, up to *request* points or 200 operations at once; return how many have a key now (one
-    that was deleted has not, nor one that an old writer replaced meanwhile, which is left to the sweep)."""
+    that was deleted has not, nor one that an old writer replaced meanwhile, which is left to the sweep).
+
+    A request is counted while the next one is written: counting takes the store a third of the time of writing.
+    """
+    name = spec.key.name
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="tenure-count") as counting:
+        counts: list[Future[int]] = []
+        try:
+            for batch in _batches(store, spec, pending, request):
+                store.update(
+                    spec.collection, [set_tenant(name, after, ids, condition) for ids, condition, after in batch]
+                )
+                counts.append(counting.submit(_keyed, store, spec, batch))
+            return sum(count.result() for count in counts)
+        finally:
+            counting.shutdown(cancel_futures=True)
+
+
+def _batches(store: QdrantStore, spec: PointSpec, pending: Pending, request: int) -> Iterator[Batch]:
+    """Yield the requests, the largest groups first."""
     bounds = store.bounds(spec.collection)
-    changed = 0
-    batch: list[tuple[list[PointId], dict[str, Any], str]] = []
+    batch: Batch = []
     filled = 0
     for (before, after), ids in sorted(pending.groups.items(), key=lambda group: -len(group[1])):
         condition = _condition(spec, json.loads(before), exact=bounds.unindexed_updates)
         for chunk in _chunks(ids, min(request, bounds.ids)):
             if batch and (filled + len(chunk) > request or len(batch) == OPERATIONS):
-                changed += _send(store, spec, batch)
+                yield batch
                 batch, filled = [], 0
             batch.append((list(chunk), condition, after))
             filled += len(chunk)
-    return changed + (_send(store, spec, batch) if batch else 0)
+    if batch:
+        yield batch
 
 
-def _send(store: QdrantStore, spec: PointSpec, batch: Sequence[tuple[list[PointId], dict[str, Any], str]]) -> int:
-    name = spec.key.name
-    store.update(spec.collection, [set_tenant(name, after, ids, condition) for ids, condition, after in batch])
+def _keyed(store: QdrantStore, spec: PointSpec, batch: Batch) -> int:
+    """Return how many points of a request have a key now."""
     untagged = untagged_filter(spec.key)
     filled = [identity for ids, condition, _ in batch if condition == untagged for identity in ids]
     tagged = {"must_not": [untagged]}

@@ -10,7 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, ClassVar
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from tenure.attribution.points import (
     Decided,
@@ -25,8 +26,9 @@ from tenure.operations import payload_writes as writes
 from tenure.operations.base import Claim, Operation, RangeSpec, Step
 from tenure.operations.key_losses import set_by_application
 from tenure.operations.point_map import Renamed
+from tenure.operations.read_ahead import ahead, take
 from tenure.operations.switched import copy_of, switch_of
-from tenure.stores.qdrant import PointId
+from tenure.stores.qdrant import PointId, path
 from tenure.values import Finding, Hazard, Outcome, Phase, Store
 
 if TYPE_CHECKING:
@@ -42,6 +44,19 @@ GREEN_SECONDS = 20.0
 # A writer that indexes a point before it commits the row makes a point that only looks stale: ask again after this.
 STALE_PATIENCE_S = 1.0
 BASELINE = "qdrant keys"
+
+Place = tuple[PointId | None, int]
+"""Where a window starts and how many points it has."""
+
+
+class Window(NamedTuple):
+    """What is to be written of some points, those that no row knows (yet), and where the next window starts."""
+
+    pending: writes.Pending
+    stale: list[Decided]
+    seen: int
+    next: PointId | None
+    read_at: float
 
 
 class SetPayload(Operation):
@@ -76,6 +91,10 @@ class SetPayload(Operation):
 
     def count(self, ctx: Context) -> int:
         """Return the exact number of points to write; keeps what the keys looked like before the first write."""
+        fresh = self._all_of_them(ctx)
+        if fresh is not None:
+            ctx.ledger.keep_baseline(BASELINE, self.collection, {"points": fresh, "keyed": 0})
+            return fresh
         counts = count_bins_points(
             ctx.qdrant, self.spec, ctx.lookups, RowsExist(ctx.postgres.connection), sample=0, drift=False
         )
@@ -83,22 +102,54 @@ class SetPayload(Operation):
         ctx.ledger.keep_baseline(BASELINE, self.collection, body)
         return counts.to_write
 
+    def _all_of_them(self, ctx: Context) -> int | None:
+        """Return the number of points where every single one is to be written, else None.
+
+        Where no point has any key the store can tell that in milliseconds, and reading all of them tells no more. A
+        point that cannot be decided is one that should be written all the same, unless it may stay without a key.
+        """
+        if self.spec.rule.policy.unassigned == "keep_null":
+            return None
+        total = ctx.qdrant.count(self.collection)
+        empty = {"is_empty": {"key": path(self.spec.key.name)}}
+        return None if ctx.qdrant.count(self.collection, {"must_not": [empty]}) else total
+
     def ranges(self, ctx: Context) -> Iterable[RangeSpec]:
         """Return one range: more writers to one collection were measured to be no faster."""
         yield RangeSpec(bounds={"collection": self.collection}, planned=self.planned or 0)
 
     def run_batch(self, ctx: Context, claim: Claim) -> Step:
-        """Decide and write the next window of ids."""
+        """Write the next window of ids; the one after it is read and decided while the store applies this one."""
         cursor = dict(claim.cursor or {})
-        offset: PointId | None = cursor.get("offset")
-        window = int(cursor.get("window", WINDOW))
         request = int(cursor.get("request", writes.IDS))
+        place: Place = cursor.get("offset"), int(cursor.get("window", WINDOW))
+        who = f"{self.id} {claim.number}"
+        window = take(ctx, who, place, partial(self._window, ctx, *place))
+        after = window.next, self._wider(place[1], window.pending, float(cursor.get("spent", 0.0)))
+        if window.next is not None and not ctx.qdrant.local:
+            ahead(ctx, who, after, partial(self._window, ctx, *after))
+        pending = window.pending
+        pending.add(self._asked_again(ctx, window.stale, since=window.read_at))
+        started = time.monotonic()
+        changed = self._write(ctx, pending, request)
+        if window.next is None:
+            return Step(cursor=None, changed=changed, seen=window.seen)
+        spent = time.monotonic() - started
+        if pending.points:
+            took = spent / max(1, pending.points / request)
+            request = writes.steered(request, took, ctx.limits.batch_ms / 1000)
+        following = {"offset": window.next, "window": after[1], "request": request, "spent": round(spent, 3)}
+        return Step(cursor=following, changed=changed, seen=window.seen)
+
+    def _window(self, ctx: Context, offset: PointId | None, size: int) -> Window:
+        """Read and decide the points of a window."""
         pending = writes.Pending(self.spec)
         stale: list[Decided] = []
         seen = 0
-        while seen < window:
+        while seen < size:
+            ctx.signal.check(self.id)
             page = ctx.qdrant.scroll(
-                self.collection, offset=offset, limit=min(window - seen, writes.PAGE), fields=self.spec.fields
+                self.collection, offset=offset, limit=min(size - seen, writes.PAGE), fields=self.spec.fields
             )
             decided = decide_points(self.spec, page.points, ctx.lookups, RowsExist(ctx.postgres.connection))
             pending.add(one for one in decided if not one.stale)
@@ -107,20 +158,16 @@ class SetPayload(Operation):
             offset = page.next
             if offset is None:
                 break
-        pending.add(self._asked_again(ctx, stale))
-        started = time.monotonic()
-        changed = self._write(ctx, pending, request)
-        if offset is None:
-            return Step(cursor=None, changed=changed, seen=seen)
-        if pending.points:
-            spent = (time.monotonic() - started) / max(1, pending.points / request)
-            request = writes.steered(request, spent, ctx.limits.batch_ms / 1000)
-            # Many tenants in a window make many small operations, each with a fixed cost: look further ahead, but not
-            # so far that a pause or a kill costs minutes.
-            small = pending.points / len(pending.groups) < writes.SMALL
-            if small and window < LARGEST_WINDOW and time.monotonic() - started < LONGEST_WINDOW_S:
-                window = min(LARGEST_WINDOW, window * 2)
-        return Step(cursor={"offset": offset, "window": window, "request": request}, changed=changed, seen=seen)
+        return Window(pending, stale, seen, offset, time.monotonic())
+
+    def _wider(self, size: int, pending: writes.Pending, spent: float) -> int:
+        """Return how large the next window is to be.
+
+        Many tenants in a window make many small operations, each with a fixed cost: look further ahead, but not so far
+        that a pause or a kill costs minutes; *spent* is what the last one took, in seconds.
+        """
+        small = pending.points > 0 and pending.points / len(pending.groups) < writes.SMALL
+        return min(LARGEST_WINDOW, size * 2) if small and size < LARGEST_WINDOW and spent < LONGEST_WINDOW_S else size
 
     def sweep(self, ctx: Context) -> Outcome:
         """Write what is untagged until nothing is, twice; stop when what is left cannot be decided.
@@ -219,11 +266,15 @@ class SetPayload(Operation):
             changed += self._write(ctx, pending, writes.IDS)
         return changed, kept
 
-    def _asked_again(self, ctx: Context, stale: Sequence[Decided], resolve: Resolve | None = None) -> list[Decided]:
-        """Decide points that no row knows once more, after a while in which a row may have been committed."""
+    def _asked_again(
+        self, ctx: Context, stale: Sequence[Decided], resolve: Resolve | None = None, *, since: float | None = None
+    ) -> list[Decided]:
+        """Decide points that no row knows once more, after a while in which a row may have been committed; *since* is
+        when they were read, where that is not just now."""
         if not any(one.write is not None for one in stale):
             return []
-        ctx.signal.wait(STALE_PATIENCE_S)
+        waited = 0.0 if since is None else time.monotonic() - since
+        ctx.signal.wait(max(0.0, STALE_PATIENCE_S - waited))
         points = [one.point for one in stale]
         return decide_points(self.spec, points, ctx.lookups, RowsExist(ctx.postgres.connection), resolve=resolve)
 
