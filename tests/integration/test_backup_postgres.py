@@ -13,13 +13,15 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tenure.backup import postgres, postgres_restore
+from tenure.backup import postgres, postgres_restore, tools
 from tenure.backup.manifest import Manifest
 from tenure.backup.restore import refuse_differences
+from tenure.backup.take import take
 from tenure.backup.tools import find_tool, reaching
 from tenure.backup.work import Work
 from tenure.demo.servers import EmbeddedPostgres
 from tenure.errors import BackupToolError, RefusedError, RestoreTargetError
+from tenure.session import Session
 from tenure.stores.postgres import PostgresStore
 
 NAME = "data ' \" base=x -- $(id) ñ"
@@ -191,3 +193,20 @@ def test_passwords_and_settings_are_in_no_argument() -> None:
 def test_a_tool_that_is_not_there_is_said_with_how_to_get_it() -> None:
     with pytest.raises(BackupToolError, match=r"pg_dump of Postgres 99 was not found.*postgresql-client-99"):
         find_tool("pg_dump", 99)
+
+
+def test_without_the_tool_no_directory_is_left_behind(
+    postgres_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    playbook = tmp_path / "tenure.yaml"
+    playbook.write_text(
+        f"""version: 1
+tenant: {{key: project_id, type: text, registry: {{table: projects, column: id}}}}
+connections: {{postgres: {{url: "{postgres_dsn}"}}}}
+postgres: {{projects: {{shared: the registry}}}}
+"""
+    )
+    monkeypatch.setattr(tools, "_candidates", lambda name: iter(()))
+    with Session.open(playbook) as session, pytest.raises(BackupToolError):
+        take(session, tmp_path / "backup")
+    assert not (tmp_path / "backup").exists()

@@ -231,3 +231,13 @@ def test_the_tool_of_the_servers_version_is_taken_before_a_newer_one(
     assert tools.find_tool("pg_dump", 15).major == 16
     with pytest.raises(BackupToolError, match=r"found: version 14, 16, 17"):
         tools.find_tool("pg_dump", 18)
+
+
+def test_all_of_path_is_looked_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for major in (15, 99):
+        program = tmp_path / str(major) / "pg_dump"
+        program.parent.mkdir()
+        program.write_text(f"#!/bin/sh\necho 'pg_dump (PostgreSQL) {major}.1'\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / '15'}:{tmp_path / '99'}")
+    assert tools.find_tool("pg_dump", 98) == (str(tmp_path / "99" / "pg_dump"), 99)

@@ -13,7 +13,7 @@ from psycopg import sql
 
 from tenure.backup.files import PARTIAL, described, sync_directory
 from tenure.backup.manifest import Entry, Source
-from tenure.backup.tools import find_tool, reaching, run_tool
+from tenure.backup.tools import Tool, find_tool, reaching, run_tool
 from tenure.backup.work import Work, now
 from tenure.catalog.value import display_name
 from tenure.errors import RefusedError
@@ -80,6 +80,12 @@ def estimate(store: PostgresStore) -> int:
         return int(_value(connection, _SIZE))
 
 
+def dump_tool(store: PostgresStore) -> Tool:
+    """Return the pg_dump that fits the server. Errors: BackupToolError, which says how to get it."""
+    with store.connection() as connection:
+        return find_tool("pg_dump", connection.info.server_version // 10000)
+
+
 def back_up(
     store: PostgresStore,
     url: str,
@@ -94,8 +100,7 @@ def back_up(
     Errors: BackupToolError, BackupError, RefusedError where row-level security would hide rows.
     """
     started = now()
-    major = int(source(store).version)
-    tool = find_tool("pg_dump", major)
+    tool = dump_tool(store)
     for left in work.directory.glob(f"{FOLDER}*"):
         shutil.rmtree(left, ignore_errors=True)
     # A name of its own: a dump that outlived its killed parent may still be writing into the last one's.

@@ -54,6 +54,10 @@ def take(
     directory with something else in it or too little room, BackupError, BackupToolError, StoreError,
     BackupInterruptedError; what is finished by then is kept for the next attempt.
     """
+    if not (directory / MANIFEST).exists():
+        from tenure.backup.postgres import dump_tool
+
+        dump_tool(session.postgres)  # what is missing is said before a directory is made for nothing
     prepare(directory)
     stopped = f"`tenure backup --to {directory}` goes on with what is not done yet."
     work = Work(directory.absolute(), reporter or SilentReporter(), signal or StopSignal(), stopped)

@@ -51,9 +51,8 @@ def find_tool(name: str, major: int) -> Tool:
 
 
 def _candidates(name: str) -> Iterator[str]:
-    found = shutil.which(name)
-    if found:
-        yield found
+    # All of PATH: the first program there is often of an older version than the server.
+    yield from (found for folder in os.get_exec_path() if (found := shutil.which(name, path=folder)))
     for parent, pattern in (("/usr/lib/postgresql", "*/bin"), ("/usr", "pgsql-*/bin")):
         yield from (str(path) for path in sorted(Path(parent).glob(f"{pattern}/{name}")))
     from tenure.demo.servers.postgres import wheel_bin_dir
