@@ -6,7 +6,7 @@
 --
 -- Rendered by `tenure render`; change the playbook, not this file.
 -- playbook 06f95fb3fb1eb58d7666c51765ef7da343580bf20aed9629648de3bb4afdb57b
--- plan     5ea16a05f49daef15db71220ed4994cbf784a181376b705ba0d7e47e7d2de39a
+-- plan     965a18ab7ce99f200d02a62fb18faae7672789fc2f6b30c5239182aedf9e0a2e
 
 SET client_encoding = 'UTF8';
 SET standard_conforming_strings = on;

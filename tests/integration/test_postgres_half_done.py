@@ -11,6 +11,8 @@ import psycopg
 import pytest
 from postgres_kit import PROJECTS, application
 
+from tenure.errors import OperationFailedError, RefusedError
+from tenure.runner.rollback import Rollback
 from tenure.values import NEEDS_CONSENT, Phase
 
 ID = "id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
@@ -19,8 +21,7 @@ T: dict[str, Any] = {"t": {"tenant": {"column": "p"}}}
 
 class State(NamedTuple):
     """A schema as it was left; what inspect says first, by check; the keys after the backfill, where it may go on; what
-    of the old structure is still there after contract; what must not have been built beside it; whether what was there
-    can come back: a constraint that was never validated lets rows stay as they are that it does not let in again."""
+    of the old structure is still there after contract; what must not have been built beside it."""
 
     schema: str
     says: Mapping[str, tuple[str, str]]
@@ -28,7 +29,6 @@ class State(NamedTuple):
     tables: Mapping[str, Any] = MappingProxyType(T)
     kept: tuple[str, ...] = ()
     built: frozenset[str] = frozenset()
-    back: bool = True
 
 
 def keyed(rows: str, column: str = "project_id text", more: str = "") -> str:
@@ -111,7 +111,6 @@ STATES = {
         {1: "a", 2: "b"},
         {**T, "c": {"tenant": {"column": "p"}, "existing": "rederive"}},
         kept=("theirs", "within", "c_t_id_fkey_project_id"),
-        back=False,
     ),
     "a NOT NULL check that was never validated": State(
         keyed("('a', 'x', 'a'), ('b', 'y', NULL)")
@@ -119,7 +118,6 @@ STATES = {
         {"TEN110": ("info", "1 of 2 rows have one")},
         {1: "a", 2: "b"},
         kept=("theirs",),
-        back=False,
     ),
 }  # fmt: skip
 
@@ -149,12 +147,76 @@ def test_what_somebody_left_is_said_kept_or_repaired(name: str, postgres_dsn: st
         assert not names & state.built, "what was there already was built again"
         with pytest.raises(psycopg.errors.NotNullViolation):
             app.execute("INSERT INTO t (p, name) VALUES ('a', 'late')")
-        if state.back:
-            app.undo()
-            app.untouched()
-        else:
-            with pytest.raises(psycopg.IntegrityError):
-                app.undo()
+        Rollback(app.session.context(), app.plan()).run(Phase.INSPECT)
+        app.untouched()
+
+
+OTHERS = {
+    "check": (
+        "ALTER TABLE t ADD CONSTRAINT later CHECK (project_id <> 'zz' AND project_id IS NOT NULL)",
+        ("null", "zz"),
+    ),
+    "check that was never validated": (
+        "ALTER TABLE t ADD CONSTRAINT later CHECK (project_id IS NOT NULL) NOT VALID",
+        ("null",),
+    ),
+    "foreign key": ("ALTER TABLE t ADD CONSTRAINT later FOREIGN KEY (project_id) REFERENCES projects", ("zz",)),
+    "foreign key that was never validated": (
+        "ALTER TABLE t ADD CONSTRAINT later FOREIGN KEY (project_id) REFERENCES projects NOT VALID",
+        ("zz",),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_somebody_added_since_and_forbids_the_old_keys_is_named(
+    name: str, postgres_dsn: str, tmp_path: Path
+) -> None:
+    """Before anything is undone, with its definition and the way out; once it is gone the rollback is whole."""
+    statement, sample = OTHERS[name]
+    schema = keyed("('a', 'x', 'a'), ('b', 'y', NULL), ('b', 'z', 'zz')")
+    rules = {"t": {"tenant": {"column": "p"}, "existing": "rederive"}}
+    with application(postgres_dsn, tmp_path, PROJECTS + schema, rules) as app:
+        app.run(Phase.CONSTRAIN)
+        app.execute(statement)
+        there = app.catalog()
+        rollback = Rollback(app.session.context(), app.plan())
+        (blocking,) = rollback.plan(Phase.INSPECT).blocking
+        assert (blocking.id, blocking.object, blocking.sample) == ("TEN030", "t.later", sample)
+        with pytest.raises(RefusedError, match=r"later of t forbids the project_id that \d row") as refused:
+            rollback.run(Phase.INSPECT)
+        assert 'DROP CONSTRAINT "later"' in str(refused.value)
+        assert app.catalog() == there, "nothing was undone"
+        app.undo(lambda operation: operation.phase is Phase.CONSTRAIN)
+        backfill = next(operation for operation in app.plan().operations if operation.kind == "backfill_rows")
+        with pytest.raises(OperationFailedError, match="constraint later of t refuses a project_id"):
+            backfill.undo(app.session.context())
+        app.execute("ALTER TABLE t DROP CONSTRAINT later")
+        rollback.run(Phase.INSPECT)
+        app.untouched()
+
+
+def test_what_reads_a_column_that_is_to_go_is_named(postgres_dsn: str, tmp_path: Path) -> None:
+    """A view and a foreign key that came after tenure hold the rollback back, before anything is undone."""
+    schema = f"CREATE TABLE t ({ID}, p text, name text UNIQUE); INSERT INTO t (p, name) VALUES ('a', 'x'), ('b', 'y');"
+    with application(postgres_dsn, tmp_path, PROJECTS + schema, T) as app:
+        app.run(Phase.CONSTRAIN)
+        app.execute(
+            "CREATE VIEW per_project AS SELECT project_id, count(*) FROM t GROUP BY 1;"
+            "CREATE TABLE late (project_id text, name text, FOREIGN KEY (project_id, name)"
+            " REFERENCES t (project_id, name));"
+        )
+        there = app.catalog()
+        rollback = Rollback(app.session.context(), app.plan())
+        with pytest.raises(RefusedError, match="late_project_id_name_fkey on table late, view per_project"):
+            rollback.run(Phase.INSPECT)
+        assert app.catalog() == there
+        (column,) = (operation for operation in app.plan().operations if operation.kind == "add_key")
+        with pytest.raises(RefusedError, match="view per_project depends on column project_id of table t"):
+            column.undo(app.session.context())
+        app.execute("DROP VIEW per_project; DROP TABLE late")
+        rollback.run(Phase.INSPECT)
+        app.untouched()
 
 
 def test_what_is_kept_is_used(postgres_dsn: str, tmp_path: Path) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
-from psycopg import sql
+from psycopg import errors, sql
 
 from tenure.attribution.rows import raw, table_sql
+from tenure.errors import RefusedError
 from tenure.operations.base import Operation
+from tenure.operations.key_obstacles import readers
 from tenure.operations.text import as_texts
-from tenure.values import Hazard, Outcome, Phase, Store, TableName, TenantKey
+from tenure.values import Finding, Hazard, Outcome, Phase, Store, TableName, TenantKey
 
 if TYPE_CHECKING:
     from tenure.runner.context import Context
@@ -54,8 +57,13 @@ class AddKey(Operation):
         ctx.postgres.ddl([self._add()], notify=lambda text: ctx.reporter.note(self.id, text))
         return Outcome(planned=1, changed=1)
 
+    def losses(self, ctx: Context) -> Iterable[Finding]:
+        """Return what reads the column by now: nothing is dropped along with it."""
+        return readers(ctx, self.table, self.key.name)
+
     def undo(self, ctx: Context) -> Outcome:
-        """Drop the column; an heir's goes with that of the table it has it from."""
+        """Drop the column; an heir's goes with that of the table it has it from. Errors: RefusedError when something
+        depends on it."""
         with ctx.postgres.connection() as connection:
             inherited = connection.execute(
                 "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = %s AND attinhcount > 0",
@@ -66,7 +74,13 @@ class AddKey(Operation):
         drop = sql.SQL("ALTER TABLE {} DROP COLUMN IF EXISTS {}").format(
             table_sql(self.table), sql.Identifier(self.key.name)
         )
-        ctx.postgres.ddl([drop], notify=lambda text: ctx.reporter.note(self.id, text))
+        try:
+            ctx.postgres.ddl([drop], notify=lambda text: ctx.reporter.note(self.id, text))
+        except errors.DependentObjectsStillExist as error:
+            raise RefusedError(
+                reason=f"cannot drop {self.table.display}.{self.key.name}: {error.diag.message_detail}.",
+                remedy="Drop what depends on it, or make it do without the column, then run `tenure rollback` again.",
+            ) from error
         return Outcome(planned=1, changed=1)
 
 

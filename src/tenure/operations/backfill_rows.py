@@ -13,6 +13,7 @@ from tenure.attribution.rows import decision, key_cast, raw, table_sql, untagged
 from tenure.attribution.spec import RowRule
 from tenure.operations.bad_rows import BadRows, forget, is_of_a_row, summary
 from tenure.operations.base import Claim, Operation, RangeSpec, Step
+from tenure.operations.key_obstacles import in_the_way, lift, obstacles, refused_keys, set_aside
 from tenure.operations.row_ranges import (
     FEW_ROWS,
     LEAST_PAGES,
@@ -27,8 +28,8 @@ from tenure.operations.row_ranges import (
 from tenure.operations.row_statements import column_of, deciding, in_stripe, not_given, on_pages, plain
 from tenure.operations.text import BACKFILL_SETTING, UNDO_SETTING, as_texts
 from tenure.operations.tidying import lighten, tidy
-from tenure.stores.postgres import retrying
-from tenure.values import Hazard, Outcome, Phase, Store, TableName
+from tenure.stores.postgres import LOCK_TIMEOUT_MS, retrying
+from tenure.values import Finding, Hazard, Outcome, Phase, Store, TableName
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -56,7 +57,9 @@ class BackfillRows(Operation):
     kind: ClassVar[str] = "backfill_rows"
     phase: ClassVar[Phase] = Phase.BACKFILL
     store: ClassVar[Store] = "postgres"
-    volatile: ClassVar[frozenset[str]] = frozenset({"planned", "rows_per_page", "fillfactor", "estimated_seconds"})
+    volatile: ClassVar[frozenset[str]] = frozenset(
+        {"planned", "rows_per_page", "fillfactor", "estimated_seconds", "hazards"}
+    )
     ranged: ClassVar[bool] = True
 
     rule: RowRule
@@ -221,42 +224,86 @@ class BackfillRows(Operation):
         with ctx.postgres.connection() as connection:
             return Outcome(left=left, note=summary(connection, self.rule))
 
+    def losses(self, ctx: Context) -> Iterable[Finding]:
+        """Return the constraints that would refuse the keys that were there before: somebody added them since."""
+        return refused_keys(ctx, self.rule, self._as_before()) if self.rule.key_exists else ()
+
     def undo(self, ctx: Context) -> Outcome:
         """Put back what a key column that was there before held, newest entries of the journal first.
 
         A column of tenure's own is dropped with `AddKey`. A batch of entries is forgotten with the rows that it put
         back, so a rollback that was killed goes on where it stood; rows that the application changed since keep their
-        key. A table without a primary key is done at once: each batch would read all of it.
+        key. A table without a primary key is done at once: each batch would read all of it. Errors:
+        OperationFailedError when a constraint refuses what was there.
         """
         changed = 0
-        while self.rule.key_exists:
-            ctx.signal.check(self.id)
-            with ctx.postgres.connection() as connection:
-                # The fill trigger is still there, and would key again what loses its key now.
-                connection.execute(sql.SQL("SET LOCAL {} = 'on'").format(raw(UNDO_SETTING)))
-                row = connection.execute(
-                    "SELECT min(id) FROM (SELECT id FROM tenure.journal WHERE operation = %s ORDER BY id DESC "
-                    "LIMIT %s) AS newest",
-                    (self.id, UNDO_ENTRIES if self.rule.primary_key else None),
-                ).fetchone()
-                if row is None or row[0] is None:
+        try:
+            while self.rule.key_exists:
+                ctx.signal.check(self.id)
+                batch = retrying(partial(self._undo_batch, ctx))
+                if batch is None:
                     break
-                changed += self._run(connection, self._put_back(int(row[0])))
-                connection.execute(
-                    "DELETE FROM tenure.journal WHERE operation = %s AND id >= %s", (self.id, int(row[0]))
-                )
+                changed += batch
+        except psycopg.IntegrityError as error:
+            raise in_the_way(self.describe(), self.rule, error) from error
         with ctx.postgres.connection() as connection:
             connection.execute(
                 "DELETE FROM tenure.quarantine WHERE store = 'postgres' AND object = %s", (self.rule.table.display,)
             )
         return Outcome(changed=changed)
 
+    def _undo_batch(self, ctx: Context) -> int | None:
+        """Put back the newest entries of the journal; return how many rows that changed, None when there are none."""
+        with ctx.postgres.connection() as connection:
+            # The fill trigger is still there, and would key again what loses its key now.
+            connection.execute(sql.SQL("SET LOCAL {} = 'on'").format(raw(UNDO_SETTING)))
+            row = connection.execute(
+                "SELECT min(id) FROM (SELECT id FROM tenure.journal WHERE operation = %s ORDER BY id DESC "
+                "LIMIT %s) AS newest",
+                (self.id, UNDO_ENTRIES if self.rule.primary_key else None),
+            ).fetchone()
+            if row is None or row[0] is None:
+                return None
+            off, on = lift(self.rule, set_aside(ctx, self.rule, obstacles(connection, self.rule)))
+            if off:
+                connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(LOCK_TIMEOUT_MS))
+            for statement in off:
+                connection.execute(statement)
+            changed = self._run(connection, self._put_back(int(row[0])))
+            for statement in on:
+                connection.execute(statement)
+            connection.execute("DELETE FROM tenure.journal WHERE operation = %s AND id >= %s", (self.id, int(row[0])))
+            return changed
+
     def _put_back(self, first: int) -> sql.Composed:
         """Return the statement that undoes the journal from entry *first* on.
 
         Of several entries for a row the oldest says what was there, the newest what tenure left.
         """
-        column = sql.Identifier(self.rule.key.name)
+        return sql.SQL("UPDATE {} AS t SET {} = {} FROM {} AS j WHERE {}").format(
+            table_sql(self.rule.table),
+            sql.Identifier(self.rule.key.name),
+            key_cast(self.rule.key, sql.SQL("j.before #>> '{}'")),
+            self._entries(first),
+            self._is_entry(),
+        )
+
+    def _as_before(self) -> sql.Composed:
+        """Return the query for the rows that undo would change, as it would leave them."""
+        return sql.SQL(
+            "SELECT b.* FROM {} AS t, {} AS j, "
+            "LATERAL jsonb_populate_record(t, jsonb_build_object({}, j.before)) AS b WHERE {}"
+        ).format(table_sql(self.rule.table), self._entries(0), sql.Literal(self.rule.key.name), self._is_entry())
+
+    def _entries(self, first: int) -> sql.Composed:
+        return sql.SQL(
+            "(SELECT DISTINCT ON (item) item, before, "
+            "last_value(after) OVER (PARTITION BY item ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED "
+            "FOLLOWING) AS after FROM tenure.journal WHERE operation = {} AND id >= {} ORDER BY item, id)"
+        ).format(sql.Literal(self.id), first)
+
+    def _is_entry(self) -> sql.Composed:
+        """Return the condition that `t` is the row of entry `j`, with the key that tenure left."""
         if self.rule.primary_key:
             same: sql.Composable = sql.SQL(" AND ").join(
                 sql.SQL("t.{} = (j.item ->> {})::{}").format(sql.Identifier(name), sql.Literal(name), raw(type_name))
@@ -264,19 +311,7 @@ class BackfillRows(Operation):
             )
         else:
             same = sql.SQL("to_jsonb(t) - {0} = j.item - {0}").format(sql.Literal(self.rule.key.name))
-        return sql.SQL(
-            "UPDATE {table} AS t SET {column} = {before} FROM (SELECT DISTINCT ON (item) item, before, "
-            "last_value(after) OVER (PARTITION BY item ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED "
-            "FOLLOWING) AS after FROM tenure.journal WHERE operation = {operation} AND id >= {first} "
-            "ORDER BY item, id) AS j WHERE {same} AND t.{column}::text = j.after #>> '{{}}'"
-        ).format(
-            table=table_sql(self.rule.table),
-            column=column,
-            before=key_cast(self.rule.key, sql.SQL("j.before #>> '{}'")),
-            operation=sql.Literal(self.id),
-            first=first,
-            same=same,
-        )
+        return sql.SQL("{} AND {}::text = j.after #>> '{{}}'").format(same, column_of(self.rule.key))
 
     # Statements.
 
