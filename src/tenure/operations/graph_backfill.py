@@ -106,7 +106,8 @@ class GraphBackfill(Operation):
 
     def _size(self, ctx: Context, first: int) -> int:
         """Return how many items the next batch may have; *first* is the size of the first one."""
-        return ctx.pace.size(self.id, start=first, least=min(first, LEAST_BATCH), most=LARGEST_BATCH)
+        size = ctx.pace.size(self.id, start=first, least=min(first, LEAST_BATCH), most=LARGEST_BATCH)
+        return min(LARGEST_BATCH, size)  # the pace of what is written plainly goes further
 
     def _work(self, ctx: Context, attributor: Attributor, items: Sequence[Any]) -> tuple[int, int]:
         """Decide and write a page; return how many were changed and how many stay untagged on purpose."""

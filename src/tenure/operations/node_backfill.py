@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tenure.attribution.graph import NodeSpec
 from tenure.attribution.graph_bins import GraphBins, count_bins_nodes, decided_nodes
 from tenure.attribution.graph_decide import CHUNK, Attributor
 from tenure.attribution.graph_pages import identity_ranges, node_page, scan_nodes
-from tenure.attribution.graph_read import Node
+from tenure.attribution.graph_read import Node, chunks
 from tenure.attribution.graph_values import Decided
 from tenure.operations.base import Claim, RangeSpec, Step
 from tenure.operations.graph_backfill import GraphBackfill
-from tenure.operations.graph_keys import FIRST_BATCH
+from tenure.operations.graph_keys import FIRST_BATCH, LARGEST_BATCH
+from tenure.operations.graph_plain import PlainWriter, plain_property
 
 if TYPE_CHECKING:
     from tenure.runner.context import Context
@@ -51,15 +51,26 @@ class NodeBackfill(GraphBackfill):
             changed, seen, _ = self._scan(ctx, everything=self.spec.key_exists)
             return Step(cursor=None, changed=changed, seen=seen)
         cursor = claim.cursor or {"after": claim.bounds["after"]}
-        attributor = Attributor(ctx.neo4j, self.graph, ctx.lookups)
         bounds = {**claim.bounds, "after": cursor["after"]}
-        size = self._size(ctx, FIRST_BATCH)
-        started = monotonic()
+        property = plain_property(self.spec)
+        if property is None:
+            return self._one_by_one(ctx, bounds, self._size(ctx, FIRST_BATCH))
+        page = PlainWriter(ctx, self, self.graph).nodes(self.spec, bounds, property)
+        if page.last is None:
+            return Step(cursor=None, changed=0, seen=0)
+        rest = self._one_by_one(ctx, {**bounds, "upto": page.last}, page.seen).changed if page.rest else 0
+        return Step(cursor={"after": page.last}, changed=page.changed + rest, seen=page.seen)
+
+    def _one_by_one(self, ctx: Context, bounds: dict[str, Any], size: int) -> Step:
+        """Decide and write the next *size* nodes within *bounds*."""
+        attributor = Attributor(ctx.neo4j, self.graph, ctx.lookups)
         nodes, last = node_page(ctx.neo4j, attributor.shapes, self.spec, bounds, size)
         if last is None:
             return Step(cursor=None, changed=0, seen=0)
-        changed, _ = self._work(ctx, attributor, nodes)
-        ctx.pace.took(self.id, len(nodes), monotonic() - started)
+        changed = 0
+        for part in chunks(nodes, LARGEST_BATCH):
+            with ctx.pace.timed(self.id, len(part)):
+                changed += self._work(ctx, attributor, part)[0]
         return Step(cursor={"after": last}, changed=changed, seen=len(nodes))
 
     def bins(self, ctx: Context) -> GraphBins:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tenure.attribution.graph import NodeSpec, RelationshipSpec
@@ -14,12 +14,13 @@ from tenure.attribution.graph_values import Decided
 from tenure.operations.base import Claim, RangeSpec, Step
 from tenure.operations.graph_backfill import GraphBackfill
 from tenure.operations.graph_keys import FIRST_BATCH
+from tenure.operations.graph_plain import PlainWriter, plain_ends
 
 if TYPE_CHECKING:
     from tenure.runner.context import Context
 
 NODES_A_RANGE = 20_000
-START_NODES = 2000
+START_NODES, FEWEST_NODES, MOST_NODES = 2000, 50, 20_000
 
 
 class RelationshipBackfill(GraphBackfill):
@@ -62,23 +63,48 @@ class RelationshipBackfill(GraphBackfill):
             return Step(cursor=None, changed=changed, seen=seen)
         cursor = claim.cursor or {"after": claim.bounds["after"], "nodes": START_NODES}
         nodes = int(cursor["nodes"])
+        if plain_ends(self.spec):
+            start = self.graph.node(claim.bounds["label"])
+            bounds = {**claim.bounds, "after": cursor["after"]}
+            page, too_large = PlainWriter(ctx, self, self.graph).relationships(self.spec, start, bounds, nodes)
+            if page.last is None:
+                return Step(cursor=None, changed=0, seen=0)
+            if too_large and nodes > FEWEST_NODES:
+                return Step(cursor={**cursor, "nodes": max(FEWEST_NODES, nodes // 2)}, changed=0, seen=0)
+            if not (page.rest or too_large):
+                return Step(
+                    cursor={"after": page.last, "nodes": self._nodes(ctx, nodes, page.seen)},
+                    changed=page.changed,
+                    seen=page.seen,
+                )
+            # The same nodes again, one relationship at a time, up to where the plain ones were written.
+            step = self._one_by_one(ctx, {**claim.bounds, "upto": page.last}, cursor["after"], nodes)
+            return step.model_copy(update={"changed": step.changed + page.changed, "seen": step.seen + page.changed})
+        return self._one_by_one(ctx, claim.bounds, cursor["after"], nodes)
+
+    def _one_by_one(self, ctx: Context, bounds: Mapping[str, Any], after: Any, nodes: int) -> Step:
+        """Decide and write the relationships that start at the next *nodes* nodes within *bounds*."""
         attributor = Attributor(ctx.neo4j, self.graph, ctx.lookups)
         rows, last = relationship_page(
             ctx.neo4j,
             attributor.shapes,
             self.spec,
-            self.graph.node(claim.bounds["label"]),
-            {**claim.bounds, "after": cursor["after"]},
+            self.graph.node(bounds["label"]),
+            {**bounds, "after": after},
             nodes,
             everything=self.spec.key_exists,
         )
         if last is None:
             return Step(cursor=None, changed=0, seen=0)
         changed, seen = self._stream(ctx, attributor, rows)
-        # About one write transaction's worth of relationships a step, so that pausing and progress stay prompt.
+        return Step(cursor={"after": last, "nodes": self._nodes(ctx, nodes, seen)}, changed=changed, seen=seen)
+
+    def _nodes(self, ctx: Context, nodes: int, seen: int) -> int:
+        """Return how many start nodes the next page may have: about one write transaction's worth of relationships a
+        step, so that pausing and progress stay prompt."""
         size = self._size(ctx, FIRST_BATCH)
-        nodes = max(50, min(20_000, nodes * 2 if seen < size else nodes // 2 if seen > 4 * size else nodes))
-        return Step(cursor={"after": last, "nodes": nodes}, changed=changed, seen=seen)
+        wanted = nodes * 2 if seen < size else nodes // 2 if seen > 4 * size else nodes
+        return max(FEWEST_NODES, min(MOST_NODES, wanted))
 
     def bins(self, ctx: Context) -> GraphBins:
         """Return what the relationships come to by the keys that are there."""

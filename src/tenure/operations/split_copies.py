@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tenure.attribution.graph import NodeSpec
-from tenure.attribution.graph_read import chunks, key_value
+from tenure.attribution.graph_read import key_value
 from tenure.attribution.spec import NeighboursSource
 from tenure.errors import GraphMemoryError
 from tenure.stores.cypher import quote
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from tenure.operations.base import Operation
     from tenure.runner.context import Context
 
-BATCH = 2000
+# Relationships a transaction, and how many are held until one tenant has as many: some 100 bytes each.
+BATCH, HELD = 5000, 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Copies:
                 f"CREATE (c) SET c = properties(n), c.{self._name} = $tenant{dropped} SET c{every}",
                 **self._parameters(node.identity, node.home, tenant),
             )
-        moved = sum(self._move(node.identity, node.home, tenant, only=True) for tenant in node.others)
+        moved = self._move(node.identity, node.home, node.others)
         self._drop_stale(node, found[0]["stale"])
         return moved
 
@@ -78,7 +79,7 @@ class Copies:
         the copy, or find it done; False when something hangs on it still."""
         if tenant == home or not self._exists(identity, tenant):
             return True
-        self._move(identity, tenant, home, only=False)
+        self._move(identity, tenant, (home,), everything=True)
         self._ctx.neo4j.write(
             f"MATCH {self._node('c', '$tenant')} WHERE NOT EXISTS {{ (c)--() }} DELETE c",
             **self._parameters(identity, home, tenant),
@@ -143,45 +144,57 @@ class Copies:
                 **self._parameters(identity, home),
             )
 
-    def _move(self, identity: Any, source: str, target: str, *, only: bool) -> int:
-        """Move relationships from one copy to another: with *only* those of the target's tenant, else all of them.
+    def _move(self, identity: Any, source: str, targets: Sequence[str], *, everything: bool = False) -> int:
+        """Move relationships from one copy to others: to each of *targets* those of its tenant, or *everything* to one.
 
         Read as a stream and written in transactions of relationships, so that a hub costs no more memory than a leaf;
         again until none is found, since what is read changes meanwhile. Create and delete are one transaction: a kill
         leaves every relationship exactly once.
         """
-        where = f" WHERE r.{self._name} = $target" if only else ""
-        query = (
-            f"MATCH {self._node('n', '$source')} MATCH (n)-[r]-(){where} RETURN elementId(r) AS e, type(r) AS type, "
-            "CASE WHEN startNode(r) = endNode(r) THEN 'loop' WHEN startNode(r) = n THEN 'out' ELSE 'in' END AS way"
-        )
-        parameters = {
-            "id": identity,
-            "source": key_value(self._key, source),
-            "target": key_value(self._key, target),
-        }
         total = 0
         while True:
             moved = 0
-            for rows in chunks(self._ctx.neo4j.stream(query, **parameters), BATCH):
+            for (type, way, target), elements in self._batches(identity, source, targets, everything=everything):
                 self._ctx.signal.check(self._operation.id)
-                groups: dict[tuple[str, str], list[str]] = defaultdict(list)
-                for row in rows:
-                    groups[row["type"], row["way"]].append(row["e"])
-                for (type, way), elements in groups.items():
-                    self._journal(
-                        [
-                            (
-                                {"moved": identity, "type": type, "way": way},
-                                {"tenant": source},
-                                {"tenant": target, "relationships": len(elements)},
-                            )
-                        ]
-                    )
-                    moved += self._send(type, way, elements, parameters)
+                item = {"moved": identity, "type": type, "way": way}
+                after = {"tenant": target, "relationships": len(elements)}
+                self._journal([(item, {"tenant": source}, after)])
+                values = {"source": key_value(self._key, source), "target": key_value(self._key, target)}
+                moved += self._send(type, way, elements, {"id": identity, **values})
             total += moved
             if not moved:
                 return total
+
+    def _batches(
+        self, identity: Any, source: str, targets: Sequence[str], *, everything: bool
+    ) -> Iterator[tuple[tuple[str, str, str], list[str]]]:
+        """Yield what is to be moved in one transaction each: (type, way, target) and the elements.
+
+        One read of the node, whatever the number of its tenants: a hub is read once, not once for each of them.
+        """
+        where = "" if everything else f" WHERE r.{self._name} IN $targets"
+        query = (
+            f"MATCH {self._node('n', '$source')} MATCH (n)-[r]-(){where} RETURN elementId(r) AS e, type(r) AS type, "
+            "CASE WHEN startNode(r) = endNode(r) THEN 'loop' WHEN startNode(r) = n THEN 'out' ELSE 'in' END AS way, "
+            f"r.{self._name} AS tenant"
+        )
+        rows = self._ctx.neo4j.stream(
+            query,
+            id=identity,
+            source=key_value(self._key, source),
+            targets=[key_value(self._key, target) for target in targets],
+        )
+        held: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+        count = 0
+        for row in rows:
+            group = (row["type"], row["way"], targets[0] if everything else str(row["tenant"]))
+            held[group].append(row["e"])
+            count += 1
+            if len(held[group]) >= BATCH or count >= HELD:
+                largest = max(held, key=lambda one: len(held[one]))
+                count -= len(held[largest])
+                yield largest, held.pop(largest)
+        yield from held.items()
 
     def _send(self, type: str, way: str, elements: Sequence[str], parameters: dict[str, Any]) -> int:
         old, new = {
