@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from tenure.attribution.points import untagged_filter
@@ -10,6 +11,7 @@ from tenure.errors import OperationFailedError, StoreError
 from tenure.operations.base import Claim, RangeSpec, Step
 from tenure.operations.point_copies import Rekeying, Wanted, remembered
 from tenure.operations.point_map import Renamed
+from tenure.operations.read_ahead import ahead, one_ahead, take
 from tenure.operations.set_payload import SetPayload
 from tenure.operations.switched import switch_of
 from tenure.stores import qdrant_copy as copies
@@ -57,12 +59,12 @@ class CopyPoints(Rekeying):
         made = 0
         unnamed: list[tuple[PointId, str]] = []
         with remembered(ctx) as copied:
-            for page in copies.whole_pages(ctx.qdrant, self.collection, vectors=False):
+            for page in one_ahead(copies.whole_pages(ctx.qdrant, self.collection, vectors=False)):
                 wanted = self.wanted(ctx, page)
                 made += len(wanted.points) + len(wanted.waits)
                 unnamed += wanted.unnamed[: 20 - len(unnamed)]
                 copied.add([(point.id, old) for old, point in wanted.points])
-            doubled = copied.doubled()
+            doubled = self._still_doubled(ctx, copied.doubled())
         if unnamed or doubled:
             raise self.failure(made, unnamed, doubled)
         return made
@@ -73,11 +75,16 @@ class CopyPoints(Rekeying):
         yield RangeSpec(bounds={"collection": self.collection}, planned=self.planned or 0)
 
     def run_batch(self, ctx: Context, claim: Claim) -> Step:
-        """Copy the next pages; what was copied before a crash is written again as it is."""
+        """Copy the next pages, each read while the one before it is written; what was copied before a crash is written
+        again as it is."""
         offset: PointId | None = (claim.cursor or {}).get("offset")
+        who = f"{self.id} {claim.number}"
         changed = seen = 0
         for _ in range(PAGES):
-            page, offset = copies.whole_page(ctx.qdrant, self.collection, offset)
+            page, following = take(ctx, who, offset, partial(copies.whole_page, ctx.qdrant, self.collection, offset))
+            if following is not None and not ctx.qdrant.local:
+                ahead(ctx, who, following, partial(copies.whole_page, ctx.qdrant, self.collection, following))
+            offset = following
             wanted = self.wanted(ctx, page)
             copies.put(ctx.qdrant, self.target, [point for _, point in wanted.points])
             changed += len(wanted.points)
@@ -140,7 +147,7 @@ class CopyPoints(Rekeying):
         store = ctx.qdrant
         changed = left = lost = 0
         with remembered(ctx) as copied:
-            for page in copies.whole_pages(store, self.collection):
+            for page in one_ahead(copies.whole_pages(store, self.collection)):
                 ctx.signal.check(self.id)
                 wanted = self.wanted(ctx, page)
                 changed += self._write(ctx, wanted, write=write)
@@ -149,8 +156,8 @@ class CopyPoints(Rekeying):
                 copied.add([(point.id, old) for old, point in wanted.points])
                 each(wanted.points)
                 waiting(wanted.waits)
-            doubled = copied.doubled()
-            for points in store.pages(self.target):
+            doubled = self._still_doubled(ctx, copied.doubled())
+            for points in one_ahead(store.pages(self.target)):
                 known = copied.old([point.id for point in points])
                 gone = [point.id for point in points if point.id not in known]
                 changed += len(gone)
@@ -198,6 +205,22 @@ class CopyPoints(Rekeying):
         said = f"{born} point(s) were born meanwhile: the next sweep brings them over" if born else ""
         note = "; ".join(part for part in (outcome.note, said) if part)
         return outcome.model_copy(update={"planned": outcome.changed + left, "left": left, "note": note})
+
+    def _still_doubled(
+        self, ctx: Context, doubled: Sequence[tuple[PointId, list[PointId]]]
+    ) -> list[tuple[PointId, list[PointId]]]:
+        """Return those new ids that several points would get as the collection is now.
+
+        A writer that replaces a point by one with another id, as re-indexing a file does, may have shown both to a pass
+        that read the one before and the other after.
+        """
+        still = []
+        for new, olds in doubled:
+            there = list(copies.fetch(ctx.qdrant, self.collection, olds).values())
+            now = [old for old, point in self.wanted(ctx, there).points if point.id == new]
+            if len(now) > 1:
+                still.append((new, now))
+        return still
 
     def _write(self, ctx: Context, wanted: Wanted, *, write: bool) -> int:
         found = copies.fetch(ctx.qdrant, self.target, [point.id for _, point in wanted.points])
