@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from tenure.runner.rollback import RollbackPlan
     from tenure.session import Session
 
+MOST_LINES = 12
+"""Of one statement in the text of `--plan`; the JSON has all of it."""
+SAMPLES = 5
 PHASES = [str(phase) for phase in Phase if phase is not Phase.CONTRACT]
 
 
@@ -92,17 +95,30 @@ def _print_plan(forecast: RollbackPlan, as_json: bool) -> None:
     click.echo(f"{len(forecast.operations)} operation(s) would be undone, newest first:")
     for operation in forecast.operations:
         click.echo(f"  {clean(operation)}")
-    for finding in (*forecast.blocking, *forecast.notes):
-        kind = "BLOCKS" if finding.severity == "error" else "would be lost"
-        click.echo(f"{kind}: {clean(finding.object)}: {clean(finding.title)} ({finding.count:,}). "
-                   f"{clean(finding.remedy)}")  # fmt: skip
     if forecast.dropped:
         click.echo("\nWhat contract dropped, and how each would be made again by hand:")
     for dropped in forecast.dropped:
         click.echo(f"\n-- {clean(dropped.store)} {clean(dropped.object)}")
         for statement in dropped.statements:
-            click.echo(mask_secrets(statement))
+            click.echo(_shortened(mask_secrets(statement)))
+    # Last, where the eye falls: what decides.
+    click.echo()
+    for finding in (*forecast.blocking, *forecast.notes):
+        kind = "BLOCKS" if finding.severity == "error" else "would be lost"
+        click.echo(f"{kind}: {clean(finding.object)}: {clean(finding.title)} ({finding.count:,}).")
+        for sample in finding.sample[:SAMPLES]:
+            click.echo(f"  {clean(str(sample))}")
+        if finding.remedy:
+            click.echo(f"  {clean(finding.remedy)}")
     click.echo("Lossless." if forecast.lossless else "Not lossless: nothing will be undone.")
+
+
+def _shortened(statement: str) -> str:
+    """Return a statement, or how it begins: the body of a function would bury everything else."""
+    lines = statement.splitlines()
+    if len(lines) <= MOST_LINES:
+        return statement
+    return f"{lines[0]}\n-- … {len(lines) - 1} more lines: `tenure rollback --plan --json` has them"
 
 
 def _document(forecast: RollbackPlan) -> dict[str, Any]:

@@ -81,8 +81,8 @@ class Rollback:
             if not forecast.lossless:
                 first = forecast.blocking[0]
                 raise RefusedError(
-                    reason=f"{len(forecast.blocking)} thing(s) would be lost: {first.object}: {first.title} "
-                    f"{list(first.sample)}.",
+                    reason=f"{len(forecast.blocking)} thing(s) would be lost: {first.object}: {first.title}"
+                    f"{': ' if first.sample else ''}{'; '.join(map(str, first.sample))}.",
                     remedy=f"{first.remedy} `tenure rollback --plan` lists them all.",
                     findings=forecast.blocking,
                 )
