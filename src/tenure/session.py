@@ -23,6 +23,7 @@ from tenure.stores.postgres import PostgresStore
 from tenure.values import Hazard, Outcome, Phase, TenantKey
 
 if TYPE_CHECKING:
+    from tenure.catalog.postgres import PostgresCatalog
     from tenure.checks import Report
     from tenure.runner.dispatch import Dispatch
     from tenure.runner.fence import Fence
@@ -115,10 +116,12 @@ class Session:
         """Return the stores as they are now."""
         from tenure.stores.postgres_introspect import introspect_postgres
 
-        with self.postgres.connection() as connection:
-            postgres = introspect_postgres(connection)
+        def postgres() -> PostgresCatalog:
+            with self.postgres.connection() as connection:
+                return introspect_postgres(connection)
+
         return Catalog(
-            postgres=postgres,
+            postgres=self.postgres.repeating(postgres),
             neo4j=self.neo4j.introspect() if self.neo4j is not None else None,
             qdrant=self._introspect_qdrant(),
         )
@@ -214,11 +217,11 @@ class Session:
         result = Runner(ctx, current, self._dispatch(ctx) if fanout else None).run(through, allowed)
         return Applied(plan=current, result=result, report=self.verify())
 
-    def rollback_plan(self, to: Phase = Phase.INSPECT) -> RollbackPlan:
+    def rollback_plan(self, to: Phase = Phase.INSPECT, *, reporter: Reporter | None = None) -> RollbackPlan:
         """Return what a rollback to *to* would undo, and what forbids it; writes nothing."""
         from tenure.runner.rollback import Rollback
 
-        return Rollback(self.context(), self.plan()).plan(to)
+        return Rollback(self.context(reporter), self.plan()).plan(to)
 
     def rollback(
         self,

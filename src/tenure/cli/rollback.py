@@ -48,7 +48,8 @@ def rollback(playbook: Path, target: str, only_plan: bool, yes: bool, as_json: b
 
     to = Phase(target)
     with open_session(playbook) as session:
-        forecast = session.rollback_plan(to)
+        with reporter() as shown:
+            forecast = session.rollback_plan(to, reporter=shown)
         if only_plan:
             _print_plan(forecast, as_json)
             raise click.exceptions.Exit(0 if forecast.lossless else RefusedError.exit_code)

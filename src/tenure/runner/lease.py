@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -132,15 +133,24 @@ def await_workers(store: PostgresStore, token: str, signal: StopSignal) -> None:
     The queue of a run that was killed is taken away.
     """
     sharing = Sharing(store)
-    if not sharing.installed():
+    if not store.repeating(sharing.installed):
         return
-    if sharing.close_others(token):
+    closed = False
+
+    def close() -> None:
+        nonlocal closed
+        # The answer to a first attempt that went through may have been lost: the queue is taken away once more then.
+        attempted, closed = closed, True
+        closed = sharing.close_others(token) or attempted
+
+    store.repeating(close)
+    if closed:
         from tenure.fanout.queue import drop
 
-        drop(store)
+        store.repeating(partial(drop, store))
     said = False
-    while sharing.busy() and not signal.wait(BUSY_POLL_SECONDS):
-        bury(sharing, log.warning)
+    while store.repeating(sharing.busy) and not signal.wait(BUSY_POLL_SECONDS):
+        store.repeating(partial(bury, sharing, log.warning))
         if not said:
             said = True
             log.warning("workers of the run before have batches in hand: waiting for their end")

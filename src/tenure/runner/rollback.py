@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, nullcontext
 from functools import partial
 from itertools import groupby
@@ -52,16 +52,19 @@ class Rollback:
         self._failures = Failures(ctx)
 
     def plan(self, to: Phase) -> RollbackPlan:
-        """Return what a rollback would undo and what forbids it; writes nothing."""
+        """Return what a rollback would undo and what forbids it; writes nothing.
+
+        A store that goes away meanwhile is waited for. Errors: StoreFailedError with the operation that was looked at.
+        """
         begun = self._begun(to)
-        found = [finding for operation in begun for finding in operation.losses(self._ctx)]
+        found = [finding for operation in begun for finding in self._losses(operation)]
         blocking = tuple(finding for finding in found if finding.severity == "error")
         return RollbackPlan(
             lossless=not blocking,
             blocking=blocking,
             notes=tuple(finding for finding in found if finding.severity != "error"),
             operations=tuple(operation.id for operation in begun),
-            dropped=tuple(_recreations(self._ctx, begun)),
+            dropped=tuple(found for operation in begun for found in self._recreations(operation)),
         )
 
     def run(self, to: Phase) -> dict[str, Outcome]:
@@ -111,6 +114,14 @@ class Rollback:
                 ledger.forget_baselines()
             self._record(RunState.CANCELLED if to is Phase.INSPECT else RunState.DONE, f"rolled back to {to}")
         return outcomes
+
+    def _losses(self, operation: Operation) -> list[Finding]:
+        look = lambda: list(operation.losses(self._ctx))  # noqa: E731
+        return self._failures.persist(operation, "what its undo would lose", look)
+
+    def _recreations(self, operation: Operation) -> list[Recreation]:
+        look = lambda: list(_recreations(self._ctx, operation))  # noqa: E731
+        return self._failures.persist(operation, "what it dropped", look)
 
     def _undo(self, operation: Operation) -> Outcome:
         ctx = self._ctx
@@ -163,15 +174,14 @@ class Rollback:
             self._ctx.ledger.set_run_state(self._ctx.run, state, reason)
 
 
-def _recreations(ctx: Context, begun: Iterable[Operation]) -> Iterator[Recreation]:
-    """Yield the newest script that the journal keeps of each thing that contract dropped."""
-    for operation in begun:
-        if operation.phase is not Phase.CONTRACT:
-            continue
-        with closing(ctx.ledger.journal_entries(operation.id)) as entries:
-            kept = (before for _, before, _ in entries if isinstance(before, dict))
-            script = next((before["script"] for before in kept if "script" in before), None)
-        if script is not None:
-            yield Recreation(
-                operation=operation.id, store=operation.store, object=operation.object, statements=tuple(script)
-            )
+def _recreations(ctx: Context, operation: Operation) -> Iterator[Recreation]:
+    """Yield the newest script that the journal keeps of what an operation of contract dropped."""
+    if operation.phase is not Phase.CONTRACT:
+        return
+    with closing(ctx.ledger.journal_entries(operation.id)) as entries:
+        kept = (before for _, before, _ in entries if isinstance(before, dict))
+        script = next((before["script"] for before in kept if "script" in before), None)
+    if script is not None:
+        yield Recreation(
+            operation=operation.id, store=operation.store, object=operation.object, statements=tuple(script)
+        )
