@@ -38,6 +38,8 @@ LOOK_SECONDS = 5.0
 # What one request may carry where strict mode names no lower limit; both stay far below the 32 MB that REST takes.
 PAGE = 5000
 IDS = 5000
+# To compress a page takes the server longer than to read it.
+CLIENT: dict[str, Any] = {"check_compatibility": False, "metadata": {"Accept-Encoding": "identity"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,9 +358,7 @@ class QdrantStore:
             with warnings.catch_warnings():
                 # An API key over plain HTTP and a version skew are preflight's to report, once and in our words.
                 warnings.simplefilter("ignore")
-                return QdrantClient(
-                    url=self._url, api_key=self._api_key, timeout=self._timeout, check_compatibility=False
-                )
+                return QdrantClient(url=self._url, api_key=self._api_key, timeout=self._timeout, **CLIENT)
         if not Path(self._url).is_dir():
             raise StoreError(
                 store="qdrant",
