@@ -91,6 +91,7 @@ def test_the_way_back_is_told_at_every_moment(app: Application, capsys: pytest.C
     app.contracted()
     found = status(app)
     assert (found["rollback"]["lossless"], found["rollback"]["until"]) == (True, None)
+    assert found["controls"] == {}, "what an operation keeps for itself is nothing that an operator has set"
     assert "Rollback: lossless." in shown(app, capsys)
 
     app.execute("INSERT INTO files (name, p, title, project_id) VALUES ('f1', 'a', 'other', 'a')")

@@ -49,7 +49,8 @@ _OPERATIONS = """SELECT o.id, o.phase, o.store, o.object, o.kind, o.body, o.stat
     ON r.operation = o.id AND o.state = 'running'
  WHERE o.attempts > 0 OR o.id IN (SELECT jsonb_array_elements(plan->'operations')->>'id' FROM tenure.run WHERE id = %s)
  ORDER BY o.position, o.id"""
-_CONTROLS = "SELECT name, value FROM tenure.control"
+# What an operator has set; names with a colon are what operations keep there for themselves.
+_CONTROLS = "SELECT name, value FROM tenure.control WHERE strpos(name, ':') = 0"
 _EVENTS = "SELECT kind, object, detail, at FROM tenure.event WHERE run = %s ORDER BY id DESC LIMIT %s"
 # One look at all fill triggers' sequences; a role sees those it may read.
 _FILLED = """SELECT c.relname, coalesce(pg_sequence_last_value(c.oid), 0)::bigint
