@@ -217,6 +217,34 @@ def test_a_point_that_nobody_can_decide_is_left(app: App) -> None:
         switch.apply(app.ctx)
 
 
+def test_a_point_that_is_replaced_under_a_new_id_is_not_two(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pass that reads a point before and the one that takes its place after does not hold them for two of one id."""
+    monkeypatch.setattr("tenure.stores.qdrant_copy.WHOLE_PAGE", 20)
+    copy, switch = operations(spec())
+    drive(copy, app.ctx)
+    gone, fresh = min(ids(120)), str(uuid.UUID(int=(1 << 128) - 1))
+    payload, vector = read(app, COLLECTION)[gone]
+    real, deeds = CopyPoints.wanted, iter([True])
+
+    def wanted(self: CopyPoints, *arguments: Any) -> Any:
+        found = real(self, *arguments)
+        if next(deeds, False):
+            app.rows({fresh: payload["project_id"]})
+            write(app, COLLECTION, fresh, {**payload, "text": "indexed again"}, vector)
+            app.store.client.delete(COLLECTION, [gone], wait=True)
+        return found
+
+    monkeypatch.setattr(CopyPoints, "wanted", wanted)
+    outcome = copy.sweep(app.ctx)
+    assert (outcome.left, outcome.note) == (0, "")
+    now = read(app, COLLECTION)
+    assert now[fresh][0]["text"] == "indexed again"
+    assert gone not in now
+    copy.sweep(app.ctx)
+    assert read(app, TARGET) == expected(now)
+    assert switch.apply(app.ctx).changed == len(now) == 120
+
+
 def test_a_kill_while_copying_costs_a_batch(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """The copy after a kill and a second run is the copy of an undisturbed one."""
     monkeypatch.setattr("tenure.stores.qdrant_copy.WHOLE_PAGE", 20)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cache
 from string import Formatter
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -71,7 +72,7 @@ class Rekeying(Operation):
     def new_id(self, tenant: str, old: PointId, payload: Mapping[str, Any]) -> str:
         """Return the new id of a point. Errors: KeyError with the name of a field that the payload lacks."""
         name = ""
-        for literal, place, _, _ in Formatter().parse(self.template):
+        for literal, place in _parts(self.template):
             name += literal
             if place == "tenant":
                 name += tenant
@@ -79,7 +80,7 @@ class Rekeying(Operation):
                 name += str(old)
             elif place is not None:
                 name += plain(at_path(payload, place))
-        return str(uuid.uuid5(uuid.UUID(self.namespace), name))
+        return str(uuid.uuid5(_namespace(self.namespace), name))
 
     def at_target(self, ctx: Context) -> bool:
         """Return whether the alias stands for the new collection now."""
@@ -199,6 +200,16 @@ class IdSet:
         texts = [json.dumps(one) for one in ids]
         rows = self._connection.execute("SELECT id, old FROM copied WHERE id = ANY(%s)", (texts,))
         return {json.loads(new): json.loads(old) for new, old in rows}
+
+
+@cache
+def _parts(template: str) -> tuple[tuple[str, str | None], ...]:
+    return tuple((literal, place) for literal, place, _, _ in Formatter().parse(template))
+
+
+@cache
+def _namespace(text: str) -> uuid.UUID:
+    return uuid.UUID(text)
 
 
 def plain(value: Any) -> str:

@@ -28,7 +28,7 @@ def whole_page(
     store: QdrantStore, collection: str, offset: PointId | None, *, vectors: bool = True
 ) -> tuple[list[Whole], PointId | None]:
     """Return a page of points with all their payload by id from *offset* on, and where the next one starts."""
-    limit = min(WHOLE_PAGE, store.bounds(collection).page)
+    limit = min(WHOLE_PAGE if vectors else WHOLE_PAGE * 4, store.bounds(collection).page)
     records, following = store.call(
         collection,
         lambda client: client.scroll(collection, limit=limit, offset=offset, with_payload=True, with_vectors=vectors),
