@@ -185,7 +185,7 @@ class Session:
         `Hazard.NO_BACKUP` in *allowed*), and all that `Runner.run` raises.
         """
         from tenure.backup.gate import require_backup
-        from tenure.runner.runner import Runner, consent
+        from tenure.runner.runner import Runner, consent, settled
 
         if fanout:
             from tenure.fanout.queue import require
@@ -206,7 +206,7 @@ class Session:
                     findings=tuple(errors),
                 )
         allowed = frozenset(allowed)
-        consent(current, through, allowed)
+        consent(current, through, allowed, settled(self.ledger))
         require_backup(self, allowed, through)
         self.ledger.install()
         if found is not None:

@@ -12,6 +12,8 @@ from checks_support import Application, errors, of, red
 from neo4j import Driver, GraphDatabase
 from qdrant_client import QdrantClient, models
 
+from tenure.errors import PreflightError
+
 GRAPH: dict[str, Any] = {
     "nodes": {
         "File": {"identity": "name", "tenant": {"postgres": "files.name"}},
@@ -249,3 +251,39 @@ def test_items_quarantined_for_a_key_they_had_are_not_taken_for_releasable(store
         ("Part", "warning", 1),
         ("parts", "warning", 1),
     }
+
+
+def test_items_that_first_cannot_decide_are_an_error_as_rows_are(stores: Stores) -> None:
+    """TEN203, TEN304: where the first source itself names several tenants there is no first answer; apply must not
+    begin. Those that it decides have its key from then on, and are no conflict any more."""
+    app = stores.app
+    app.sql(
+        "CREATE TABLE codes (id int PRIMARY KEY, code text, owner text)",
+        "INSERT INTO codes VALUES (1, 'x', 'a'), (2, 'x', 'b'), (3, 'y', 'b')",
+    )
+    app.tables["codes"] = {"tenant": {"column": "owner"}}
+    asked = {"tenant": {"first": [{"postgres": "codes.code"}, {"property": "owner"}]}, "conflict": "first"}
+    nodes = {**GRAPH["nodes"], "Code": {"identity": "name", **asked}}
+    sources = [{"payload": "code", "postgres": "codes.code"}, {"payload": "owner"}, {"postgres": "parts.id"}]
+    points = {"parts": {"tenant": {"first": sources}, "conflict": "first"}}
+    app.stores = {"neo4j": {**GRAPH, "nodes": nodes}, "qdrant": points}
+    stores.cypher("CREATE (:Code {name: 'x', owner: 'a'}), (:Code {name: 'y', owner: 'a'})")
+    stores.point(900, {"code": "x", "owner": "a"})
+    stores.point(901, {"code": "y", "owner": "a"})
+    report = app.inspect()
+    assert red(report) == {"TEN203", "TEN304"}, [(f.id, f.object, f.title) for f in report.findings]
+    for id_ in ("TEN203", "TEN304"):
+        said = {f.severity: f for f in report.findings if f.id == id_}
+        assert (said["error"].count, said["info"].count) == (1, 1)
+        assert "`conflict: first` cannot decide" in said["error"].title
+    with pytest.raises(PreflightError):
+        app.apply()
+    app.sql("DELETE FROM codes WHERE id = 1")
+    foretold = app.inspect()
+    assert not errors(foretold)
+    report = app.apply()
+    assert not errors(report)
+    assert report.matrix == foretold.matrix == app.inspect().matrix
+    (conflicts,) = (row for row in report.matrix if row.tenant == "(conflict)")
+    assert not any(conflicts.neo4j.values())
+    assert not any(conflicts.qdrant.values())

@@ -47,8 +47,14 @@ class TestFirst:
 
     def test_several_matches_are_a_conflict_that_first_cannot_settle(self) -> None:
         assert run(SEVERAL, policy=Policy(conflict="first")) == Decision(
-            "conflict", None, "source 1 matches several tenants"
+            "conflict", None, "source 1 matches several tenants", undecided=True
         )
+
+    def test_what_first_settles_is_not_undecided_once_its_key_is_there(self) -> None:
+        """Nothing is to be written then, which a conflict without an answer has in common with it."""
+        settled = run(A, B, existing=A, present="a", policy=Policy(conflict="first"))
+        assert (settled.bin, settled.write, settled.undecided) == ("conflict", None, False)
+        assert run(A, B).undecided, "`fail` gives no key either"
 
     def test_no_source_with_a_value_is_unassigned(self) -> None:
         assert run(NOTHING, NOTHING) == Decision("unassigned", None, "no source has a value")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tenure.attribution.end_rows import end_rows
@@ -26,7 +27,7 @@ from tenure.attribution.graph_values import (
     named,
 )
 from tenure.attribution.items import Item, Lookups, decide_items
-from tenure.attribution.resolve import NOTHING, Answer, Decision, Says
+from tenure.attribution.resolve import NOTHING, Answer, Says
 from tenure.attribution.spec import EndRowsSource, EndsSource, ItemRule, NeighboursSource, Policy
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class Attributor:
         decisions = decide_items(spec.rule, items, self._lookups)
         return [
             Decided(
-                Decision(d.bin, d.write, f"{d.reason}: {reason}" if reason and d.bin == "conflict" else d.reason),
+                replace(d, reason=f"{d.reason}: {reason}" if reason and d.bin == "conflict" else d.reason),
                 tuple(sorted(tenants)) if d.bin == "assigned" else (),
             )
             for d, tenants, reason in zip(decisions, several, reasons, strict=True)

@@ -39,13 +39,15 @@ NOTHING = Answer(Says.NOTHING)
 class Decision:
     """The bin of an item, the key to write (None: nothing is written) and, where not plainly assigned, the reason.
 
-    `by_application`: the key was there, valid, and no source knows the item.
+    `by_application`: the key was there, valid, and no source knows the item. `undecided`: it is in conflict, and the
+    policy gives it no key, neither a new one nor the one that is there.
     """
 
     bin: Bin
     write: str | None
     reason: str = ""
     by_application: bool = False
+    undecided: bool = False
 
 
 def decide(
@@ -65,7 +67,8 @@ def decide(
     else:
         by_application = False
     write = _key_for(derived, value, policy, key)
-    return Decision(derived, write if write != present else None, reason, by_application)
+    undecided = derived == "conflict" and write is None
+    return Decision(derived, write if write != present else None, reason, by_application, undecided)
 
 
 def _derive(answers: Sequence[Answer], policy: Policy) -> tuple[Bin, str | None, str]:

@@ -108,7 +108,8 @@ def _end(view: View, decision: Decision, present: object, keeps_null: bool) -> s
     """Return where an item ends: by what is written, else by what stays."""
     if decision.write is not None:
         return end_of(view, decision.write, decision.bin)
-    if decision.bin in ("unassigned", "conflict"):
+    # A conflict that the first answer decides, and whose key is there already, is none any more.
+    if decision.bin == "unassigned" or decision.undecided:
         if decision.bin == "unassigned" and keeps_null:
             return SHARED
         return end_of(view, None, decision.bin)

@@ -10,7 +10,8 @@ from tenure.attribution.graph import NodeSpec
 from tenure.attribution.spec import Policy
 from tenure.checks.base import Named, View
 from tenure.checks.item_bins import CollectionCounts, graph_counts, graph_objects, point_counts
-from tenure.checks.rows_unassigned import CONFLICT_REMEDY, remedy_unassigned, unassigned_becomes
+from tenure.checks.row_bins import CONFLICT
+from tenure.checks.rows_unassigned import CONFLICT_REMEDY, UNDECIDED_REMEDY, remedy_unassigned, unassigned_becomes
 from tenure.values import Finding, Store
 
 
@@ -40,7 +41,9 @@ class GraphConflict(Named):
         counts = graph_counts(view)
         for name, spec in graph_objects(view):
             found = counts[name]
-            yield from conflict(self, name, spec.rule.policy, found.bins.bins, found.reasons, found.bins.samples)
+            yield from conflict(
+                self, name, spec.rule.policy, found.ends, found.bins.bins, found.reasons, found.bins.samples
+            )
 
 
 class ToBeSplit(Named):
@@ -93,7 +96,7 @@ class PointsInConflict(Named):
     def run(self, view: View) -> Iterator[Finding]:
         """Yield an error where the policy is `fail`, else a notice."""
         for name, policy, found in _collections(view):
-            yield from conflict(self, name, policy, found.points.bins, found.reasons, found.points.samples)
+            yield from conflict(self, name, policy, found.ends, found.points.bins, found.reasons, found.points.samples)
 
 
 class StalePoints(Named):
@@ -153,20 +156,33 @@ def conflict(
     check: Named,
     name: str,
     policy: Policy,
+    ends: Counter[str],
     bins: Counter[str],
     why: Counter[tuple[str, str]],
     samples: dict[str, list[tuple[Any, str]]],
 ) -> Iterator[Finding]:
-    """Yield what there is to say of the items of an object whose sources disagree."""
-    if count := bins["conflict"]:
-        becomes = {"fail": "", "quarantine": "; they are quarantined", "first": "; the first source decides"}
+    """Yield what there is to say of the items of an object whose sources disagree; as `RowsInConflict` of rows."""
+    count = bins["conflict"]
+    open_ = ends[CONFLICT] if policy.conflict == "first" else 0
+    becomes = {"fail": "", "quarantine": "; they are quarantined", "first": "; the first source decides"}
+    sample = tuple(_listed(samples.get("conflict", [])))
+    if count > open_:
         yield check.finding(
             "error" if policy.conflict == "fail" else "info",
             name,
             f"items whose sources disagree: {_reasons(why, 'conflict')}{becomes[policy.conflict]}",
             CONFLICT_REMEDY if policy.conflict == "fail" else "",
-            count=count,
-            sample=tuple(_listed(samples.get("conflict", []))),
+            count=count - open_,
+            sample=sample,
+        )
+    if open_:
+        yield check.finding(
+            "error",
+            name,
+            f"items that `conflict: first` cannot decide: {_reasons(why, 'conflict')}",
+            UNDECIDED_REMEDY,
+            count=open_,
+            sample=sample,
         )
 
 

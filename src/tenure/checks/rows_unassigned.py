@@ -79,9 +79,7 @@ class RowsInConflict(Named):
                     "error",
                     name,
                     f"rows that `conflict: first` cannot decide: {reasons(bins, 'conflict')}",
-                    "The first source with a value names several tenants itself, or a key that is no tenant stands "
-                    "against a parent that has none. Put a source that knows better first, correct the data, or write "
-                    "`conflict: quarantine`.",
+                    UNDECIDED_REMEDY,
                     count=open_,
                     sample=tuple(bins.samples["conflict"]),
                 )
@@ -90,6 +88,12 @@ class RowsInConflict(Named):
 CONFLICT_REMEDY = (
     "Correct the data, or say what becomes of them: `conflict: quarantine` or `conflict: first`; "
     "for a key that is there and differs, `existing: keep` or `existing: rederive`."
+)
+
+
+UNDECIDED_REMEDY = (
+    "The first source with a value names several tenants itself, or a key that is no tenant stands against a parent "
+    "that has none. Put a source that knows better first, correct the data, or write `conflict: quarantine`."
 )
 
 

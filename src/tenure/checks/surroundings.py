@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from tenure.checks.base import Named, View
 from tenure.operations.key_index import KeyIndex, SurrogateUnique
 from tenure.operations.rescope_unique import RescopeUnique
+from tenure.planner import surroundings
 from tenure.planner.rows import fired_triggers, triggers_way
 from tenure.values import Finding
 
@@ -46,28 +47,14 @@ class Replication(Named):
     id = "TEN116"
 
     def run(self, view: View) -> Iterator[Finding]:
-        """Yield a notice per published table and per slot."""
-        for name in view.rows.rules:
-            table = view.catalog.postgres.table(name)
-            if table is not None and table.publications:
-                yield self.finding(
-                    "info",
-                    name,
-                    "it is published: subscribers need the key column before the first row with it arrives",
-                    "Add the column on the subscribers first; the backfill sends every row once.",
-                    count=len(table.publications),
-                    sample=table.publications,
-                )
-        for slot in view.live.postgres.slots:
-            yield self.finding(
-                "info",
-                slot.name,
-                f"{slot.kind} replication slot, {'active' if slot.active else 'inactive'}: "
-                f"{slot.retained_bytes} bytes of WAL are kept for it",
-                ""
-                if slot.active
-                else "An inactive slot keeps all WAL that the backfill writes: drop it if it is dead.",
-            )
+        """Yield a notice per published table and per slot; those that the plan explains are its own findings."""
+        said = {found.object for found in view.plan.findings if found.id == self.id}
+        known = surroundings.explanations(view.live.postgres, view.rows)
+        slots = map(surroundings.slot_finding, view.live.postgres.slots)
+        for found in (*known, *slots):
+            if found.id == self.id and found.object not in said:
+                said.add(found.object)
+                yield found
 
 
 class MaterializedViews(Named):
@@ -117,16 +104,6 @@ class GeneratedColumns(Named):
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield a notice per table that is backfilled and has some; virtual ones are computed when they are read."""
-        for name, rule in view.rows.rules.items():
-            table = view.catalog.postgres.table(name)
-            stored = [column for column in (table.columns if table is not None else ()) if column.generated == "stored"]
-            if stored and rule.constant() is None:
-                yield self.finding(
-                    "info",
-                    name,
-                    f"stored generated columns are computed anew for every row that gets its key: "
-                    f"{', '.join(column.name for column in stored)}",
-                    "Their values stay; an expensive expression makes the backfill slower: watch its first minutes.",
-                    count=len(stored),
-                    sample=tuple({column.name: column.generation} for column in stored),
-                )
+        for found in surroundings.explanations(view.catalog.postgres, view.rows):
+            if found.id == self.id:
+                yield found

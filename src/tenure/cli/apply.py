@@ -64,6 +64,7 @@ def run_through(session: Session, through: Phase, allowed: list[Hazard], *, yes:
     from tenure.cli.progress import reporter
     from tenure.cli.signals import stopping
     from tenure.runner.context import StopSignal
+    from tenure.runner.runner import settled
     from tenure.session import GATES, LAST_BEFORE_GATE
 
     def run(phase: Phase) -> Applied:
@@ -73,7 +74,7 @@ def run_through(session: Session, through: Phase, allowed: list[Hazard], *, yes:
 
     if through not in GATES:
         return run(through)
-    refuse_early(session.plan(), through, allowed, yes)
+    refuse_early(session.plan(), through, allowed, yes, settled(session.ledger))
     applied = run(LAST_BEFORE_GATE)
     pass_gate(session, applied, through, yes)
     return run(through)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -17,9 +17,13 @@ if TYPE_CHECKING:
     from tenure.values import Hazard, Phase
 
 
-def refuse_early(plan: Plan, through: Phase, allowed: Iterable[Hazard], yes: bool) -> None:
-    """Refuse what can be seen before any work. Errors: RefusedError for operations that wait, for hazards that were not
-    allowed, and when nobody can be asked for the word."""
+def refuse_early(
+    plan: Plan, through: Phase, allowed: Iterable[Hazard], yes: bool, done: Mapping[str, str] | None = None
+) -> None:
+    """Refuse what can be seen before any work; operations that are *done* need no word again.
+
+    Errors: RefusedError for operations that wait, for hazards that were not allowed, and when nobody can be asked.
+    """
     from tenure.runner.runner import consent
 
     waiting = [operation for operation in plan.operations if operation.waiting and passes(operation.phase, through)]
@@ -30,7 +34,7 @@ def refuse_early(plan: Plan, through: Phase, allowed: Iterable[Hazard], yes: boo
             reason=f"{first.describe()}{more} cannot be run yet: {first.waiting}.",
             remedy="Run `tenure apply` without --through: it stops before the gate.",
         )
-    consent(plan, through, allowed)
+    consent(plan, through, allowed, done)
     if not yes and not sys.stdin.isatty():
         raise RefusedError(
             reason=f"{through} is behind a gate, and nobody is at a terminal to confirm it.", remedy="Add --yes."

@@ -20,7 +20,7 @@ from tenure.operations.rescope_exclusion import RescopeExclusion
 from tenure.operations.rescope_unique import RescopeUnique
 from tenure.operations.swap_primary_key import SwapPrimaryKey
 from tenure.planner import rows
-from tenure.planner.exclusions import immovable, missing_extension, rescope_exclusion, stays_global
+from tenure.planner.exclusions import immovable, locks, missing_extension, rescope_exclusion, stays_global
 from tenure.planner.references import Reference, composite, references
 from tenure.planner.uniques import (
     Verdict,
@@ -64,7 +64,9 @@ def constrain(
     findings.extend(_views(catalog, built))
     for verdict, _ in design.rescoped:
         findings.extend(usages(catalog, verdict.table, verdict.index, built.key.name))
-    for verdict, _, _ in design.exclusions:
+    for verdict, excluded, _ in design.exclusions:
+        if not excluded.adopted:
+            findings.append(locks(verdict, excluded))
         findings.extend(usages(catalog, verdict.table, verdict.index, built.key.name))
     yield from (operation for _, operation in design.rescoped)
     yield from (operation for _, operation, _ in design.exclusions)

@@ -103,6 +103,22 @@ def missing_extension(catalog: PostgresCatalog, verdict: Verdict, key: str) -> F
     )
 
 
+def locks(verdict: Verdict, operation: RescopeExclusion) -> Finding:
+    """Return the notice that explains why the per-tenant form takes a lock that needs consent."""
+    name = operation.replaces
+    return Finding(
+        id="TEN020",
+        severity="info",
+        store="postgres",
+        object=verdict.object,
+        title=f"exclusion constraint {name} is built per tenant under ACCESS EXCLUSIVE: Postgres builds none "
+        f"concurrently, so nobody reads or writes {verdict.table.display} until its index is there",
+        count=1,
+        remedy="Choose a quiet hour and give your word: `--allow LOCKS_TABLE`; the plan estimates how long. Or keep it "
+        f"global on purpose: `unique: {{{name}: {{keep: REASON}}}}`.",
+    )
+
+
 def stays_global(verdict: Verdict, key: str) -> Finding:
     """Return the warning for an exclusion constraint that holds across tenants, with what a person can do."""
     index = verdict.index

@@ -37,7 +37,8 @@ class Plan(Frozen):
         body = self.dump()
         del body["estimates"]
         body["operations"] = [operation["digest"] for operation in body["operations"]]
-        body["findings"] = [{**finding, "title": ""} for finding in body["findings"]]
+        # Replication slots come and go without anybody's doing.
+        body["findings"] = [{**one, "title": ""} for one in body["findings"] if one["id"] != "TEN116"]
         text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 

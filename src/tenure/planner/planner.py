@@ -8,7 +8,7 @@ from tenure.attribution.build import row_rules
 from tenure.catalog import Catalog
 from tenure.operations.backfill_rows import BackfillRows
 from tenure.operations.base import Operation
-from tenure.planner import constraints, graph, points, row_security, rows
+from tenure.planner import constraints, graph, points, row_security, rows, surroundings
 from tenure.planner.classify import classification
 from tenure.planner.estimate import estimates
 from tenure.planner.plan import Plan
@@ -49,6 +49,7 @@ def plan(playbook: Playbook, catalog: Catalog) -> Plan:
         yield from graph.contract(nodes)
         yield from points.contract(vectors)
 
+    findings.extend(surroundings.explanations(catalog.postgres, built))
     failed = any(finding.severity == "error" for finding in findings)
     ordered = [] if failed else sorted(operations(), key=lambda operation: operation.phase.order)
     likely = estimates(ordered, catalog.postgres, playbook.limits.workers.postgres)
@@ -58,7 +59,8 @@ def plan(playbook: Playbook, catalog: Catalog) -> Plan:
         else operation
         for operation in ordered
     ]
-    findings = [*dict.fromkeys(findings)]
+    # Samples may hold what cannot be hashed, so it is not the findings themselves that are told apart.
+    findings = [*{(found.id, found.store, found.object, found.title): found for found in findings}.values()]
     if any(finding.severity == "error" for finding in findings):
         ordered = []
     return Plan(

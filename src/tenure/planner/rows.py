@@ -18,6 +18,7 @@ from tenure.operations.fill_trigger import FillTrigger
 from tenure.operations.guard_triggers import GuardedTrigger, GuardTriggers, RestoreTriggers
 from tenure.operations.load_decisions import LoadDecisions
 from tenure.operations.not_null import NotNull
+from tenure.planner import surroundings
 from tenure.playbook import sources
 from tenure.playbook.models import Playbook
 from tenure.playbook.pairs import read_pairs
@@ -64,10 +65,8 @@ def backfill(catalog: PostgresCatalog, built: RowRules) -> Iterator[Operation]:
             continue
         table = _table(catalog, rule)
         way = triggers_way(table, catalog, rule.key.name)
-        hazards = [Hazard.FIRES_TRIGGERS] if way == "fires" else []
         leaves = tuple(_leaves(catalog, table))
-        if table.publications or any(leaf.publications for leaf in leaves):
-            hazards.append(Hazard.LOGICAL_REPLICATION)
+        hazards = [*([Hazard.FIRES_TRIGGERS] if way == "fires" else []), *surroundings.hazards(catalog, table, leaves)]
         operation = BackfillRows(
             object=rule.table.display,
             rule=rule,

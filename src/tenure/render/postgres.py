@@ -154,6 +154,7 @@ def _constrain(operation: Operation) -> Iterator[str]:
         *before, add = operation.statements() or ("",)
         yield from before
         if add:
+            yield "-- ACCESS EXCLUSIVE while its index is built: nobody reads or writes the table meanwhile."
             yield _unless_constraint(operation.new.table, operation.new.name, add)
     elif isinstance(operation, CompositeForeignKey):
         add, *validate = operation.statements()

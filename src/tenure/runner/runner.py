@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from itertools import groupby
 
@@ -16,7 +16,7 @@ from tenure.errors import (
     RefusedError,
     TenureError,
 )
-from tenure.ledger.ledger import OperationRow
+from tenure.ledger.ledger import Ledger, OperationRow
 from tenure.operations.base import Operation
 from tenure.planner.plan import Plan
 from tenure.runner.context import Context
@@ -57,7 +57,7 @@ class Runner:
         OperationFailedError with the counts, InterruptedRunError after a request to stop; the ledger knows each.
         """
         ledger, ctx = self._ctx.ledger, self._ctx
-        consent(self._plan, through, allowed)
+        consent(self._plan, through, allowed, settled(ledger))
         with self._failures.attended(), held(ledger, holder_name(), ctx.signal, self._listen) as token, self._dispatch:
             ctx.token = token
             await_workers(ctx.postgres, token, ctx.signal)
@@ -289,21 +289,38 @@ class Runner:
             self._ctx.ledger.set_run_state(self._ctx.run, state, reason)
 
 
-def consent(plan: Plan, through: Phase, allowed: Iterable[Hazard]) -> None:
-    """Errors: RefusedError naming every hazard up to *through* that needs consent and was not allowed by name."""
+def consent(plan: Plan, through: Phase, allowed: Iterable[Hazard], done: Mapping[str, str] | None = None) -> None:
+    """Errors: RefusedError naming every hazard up to *through* that needs consent and was not allowed by name.
+
+    What is *done* (digests by id) needs nobody's word again, but for what a later run repeats on rows born since.
+    """
     granted = set(allowed)
     missing: dict[Hazard, list[str]] = {}
     for operation in plan.operations:
-        if operation.phase.order <= through.order and not operation.waiting:
+        if operation.phase.order > through.order or operation.waiting:
+            continue
+        if operation.ranged or (done or {}).get(operation.id) != operation.dump()["digest"]:
             for hazard in set(operation.hazards) & NEEDS_CONSENT - granted:
                 missing.setdefault(hazard, []).append(operation.describe())
     if missing:
-        reasons = "; ".join(f"{hazard}: {', '.join(what[:3])}" for hazard, what in sorted(missing.items()))
+        reasons = "; ".join(f"{hazard}: {_some(what)}" for hazard, what in sorted(missing.items()))
         flags = " ".join(f"--allow {hazard}" for hazard in sorted(missing))
         raise RefusedError(
             reason=f"the plan has hazards that need your word: {reasons}.",
             remedy=f"Read them in `tenure plan`, then add {flags}.",
         )
+
+
+def settled(ledger: Ledger) -> dict[str, str]:
+    """Return the operations that are done: their digests, by id."""
+    if not ledger.installed():
+        return {}
+    return {row.id: row.digest for row in ledger.operations() if row.state == "done"}
+
+
+def _some(what: list[str]) -> str:
+    more = f", and {len(what) - 3} more" if len(what) > 3 else ""
+    return ", ".join(what[:3]) + more
 
 
 def holder_name() -> str:
