@@ -89,11 +89,19 @@ class InvalidIndexes(Named):
             table = view.live.postgres.table(name)
             for index in table.indexes if table is not None else ():
                 if not index.valid and not index.on_partitioned and index.name not in ours:
+                    across = index.unique and index.ready and view.key.name not in index.columns
                     yield self.finding(
                         "warning",
                         f"{name}.{index.name}",
-                        "the index is invalid: it costs every write, serves no query and proves no uniqueness",
-                        f'DROP INDEX CONCURRENTLY "{index.name}"; and build it again if it is wanted.',
+                        "the index is invalid: it costs every write, serves no query and proves no uniqueness"
+                        + (
+                            ", but refuses new rows that share its key, another tenant's too: verify is red while it "
+                            "is there"
+                            if across
+                            else ""
+                        ),
+                        f'DROP INDEX CONCURRENTLY "{index.name}"; and build it again if it is wanted'
+                        f"{f', with {view.key.name} in it' if across else ''}.",
                     )
 
 

@@ -45,8 +45,12 @@ class Uniqueness(Named):
                     "error",
                     f"{name}.{index.name}",
                     "a uniqueness holds across tenants"
-                    + ("" if known else " that was not there when the plan was made"),
-                    f"Drop it, or keep it with a reason: `unique: {{{index.name}: {{keep: REASON}}}}`.",
+                    + ("" if known else " that was not there when the plan was made")
+                    + ("" if index.valid else ": its index is invalid, and refuses new rows all the same"),
+                    f"Drop it, or keep it with a reason: `unique: {{{index.name}: {{keep: REASON}}}}`."
+                    if index.valid
+                    else f'DROP INDEX CONCURRENTLY "{index.name}"; and build it again if it is wanted, with '
+                    f"{view.key.name} in it.",
                     sample=(index.constraint_definition or index.definition,),
                 )
             if waiting:
@@ -62,6 +66,9 @@ class Uniqueness(Named):
     def _is_global(self, view: View, table: Table, index: Index) -> bool:
         rule = (view.playbook.postgres or {})[table.display]
         if not (index.unique or index.exclusion) or index.parent is not None or view.key.name in index.columns:
+            return False
+        # A build that did not come as far as to look at new rows refuses none.
+        if not (index.valid or index.ready):
             return False
         # Where a null key means "global", the key stands in an expression.
         if any(view.key.name in expression for expression in index.expressions):
