@@ -75,9 +75,10 @@ def sections(options: Options, say: Say) -> Iterator[Section]:
 
 def _rounds(ways: Sequence[Way], repeats: int, say: Say) -> dict[str, tuple[Line, ...]]:
     """Run every way once per round, as `port.rounds`; return the lines of each part of the work."""
-    # The first pass over fresh records and a cold compiler is nobody's: it is thrown away.
-    say("once for the server to warm up")
-    ways[-1].run()
+    # The first pass over fresh records, by a cold compiler, is nobody's: it is thrown away.
+    for way in ways:
+        say(f"once for the server to warm up: {way.name}")
+        way.run()
     found: dict[str, dict[str, list[Figures]]] = {part: {w.name: [] for w in ways} for part in (NODES, RELATIONSHIPS)}
     for number in range(1, repeats + 1):
         for way in ways if number % 2 else reversed(ways):

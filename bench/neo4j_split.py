@@ -165,6 +165,10 @@ def split_sections(server: EmbeddedPostgres, graph: EmbeddedNeo4j, options: Opti
             Baseline(ONE_GO, world, in_one_go),
             Baseline(LOOPS, world, in_loops),
         )
+        if size != rows:
+            say("once for the server to warm up")
+            for case in cases:
+                case.run()
         lines = rounds(cases, options.repeats, lambda text, size=size: say(f"hubs of {size:,}: {text}"))  # type: ignore[misc]
         section = Section(
             store="neo4j",

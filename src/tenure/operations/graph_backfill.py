@@ -75,7 +75,8 @@ class GraphBackfill(Operation):
     def sweep(self, ctx: Context) -> Outcome:
         """Write the key on the items that have none, wherever they are: born since, or in none of the ranges."""
         changed, seen, kept = self._scan(ctx, everything=False)
-        return Outcome(planned=seen - kept, changed=changed, left=self._left(ctx, kept))
+        # A pass that met nothing untagged has counted already.
+        return Outcome(planned=seen - kept, changed=changed, left=self._left(ctx, kept) if seen else 0)
 
     def check(self, ctx: Context) -> Outcome:
         """Return how many items have no key that should have one; the note says what waits for cutover."""

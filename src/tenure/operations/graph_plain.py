@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # Only values are held of a page, and only keys are written: larger transactions than where items are decided one by
 # one. Beyond this they are no faster, and an application that meets one waits longer.
-FIRST, LEAST, MOST = 2000, 500, 10_000
+FIRST, LEAST, MOST = 5000, 500, 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +116,11 @@ class PlainWriter:
 
     def relationships(
         self, spec: RelationshipSpec, start: NodeSpec, bounds: Mapping[str, Any], nodes: int
-    ) -> tuple[Page, bool]:
+    ) -> tuple[Page, int]:
         """Write the relationships that start at the next *nodes* nodes and whose ends have one tenant in common.
 
-        Returns the page and whether it is too large for one transaction; nothing was written then.
+        Returns the page and 0; or, when it is too large for one transaction and nothing was written, how many of its
+        nodes would do.
         """
         assert start.identity is not None
         node = f"(a:{quote(start.label)})"
@@ -127,7 +128,7 @@ class PlainWriter:
         found = self._ctx.neo4j.read(
             f"MATCH {node} WHERE {condition} WITH a, a.{quote(start.identity)} AS id ORDER BY id LIMIT $nodes "
             f"OPTIONAL MATCH (a)-[r:{quote(spec.type)}]->(b) WHERE {untagged(self._key, 'r')} "
-            "RETURN max(id) AS last, count(r) AS open, "
+            "RETURN max(id) AS last, count(r) AS open, count(DISTINCT a) AS nodes, "
             f"collect(DISTINCT CASE WHEN r IS NOT NULL THEN a.{self._name} END) AS starts, "
             f"collect(DISTINCT b.{self._name}) AS ends",
             nodes=nodes,
@@ -136,8 +137,10 @@ class PlainWriter:
         )[0]
         page = Page(found["last"], found["open"])
         size = self._ctx.pace.size(self._operation.id, start=FIRST, least=LEAST, most=MOST)
-        if not page.seen or page.seen > 2 * size:
-            return page, page.seen > 2 * size
+        if not page.seen:
+            return page, 0
+        if page.seen > 2 * size:
+            return page, max(1, found["nodes"] * size // page.seen)
         tenants = self._keys([*found["starts"], *found["ends"]])
         condition, parameters = after_condition("a", start.identity, bounds["sort"], {**bounds, "upto": page.last})
         changed = self._written(
@@ -149,7 +152,7 @@ class PlainWriter:
             tenants=tenants,
             **parameters,
         )
-        return Page(page.last, page.seen, changed, changed != page.seen), False
+        return Page(page.last, page.seen, changed, changed != page.seen), 0
 
     def _agreed(self, spec: RelationshipSpec) -> str:
         """Return the expression for the tenant that both ends of a relationship have in common.
@@ -205,7 +208,10 @@ class PlainWriter:
         began = monotonic()
         try:
             changed = int(self._ctx.neo4j.write(query, **parameters).records[0]["changed"])
-        except (GraphMemoryError, GraphConstraintError):
+        except GraphMemoryError:
+            self._ctx.pace.shrink(self._operation.id)
+            return 0
+        except GraphConstraintError:
             return 0
         self._ctx.pace.took(self._operation.id, items, monotonic() - began)
         return changed

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tenure.runner.context import Context
 
 NODES_A_RANGE = 20_000
-START_NODES, FEWEST_NODES, MOST_NODES = 2000, 50, 20_000
+START_NODES, FEWEST_NODES, MOST_NODES = 5000, 50, 20_000
 
 
 class RelationshipBackfill(GraphBackfill):
@@ -66,12 +66,13 @@ class RelationshipBackfill(GraphBackfill):
         if plain_ends(self.spec):
             start = self.graph.node(claim.bounds["label"])
             bounds = {**claim.bounds, "after": cursor["after"]}
-            page, too_large = PlainWriter(ctx, self, self.graph).relationships(self.spec, start, bounds, nodes)
+            page, fitting = PlainWriter(ctx, self, self.graph).relationships(self.spec, start, bounds, nodes)
             if page.last is None:
                 return Step(cursor=None, changed=0, seen=0)
-            if too_large and nodes > FEWEST_NODES:
-                return Step(cursor={**cursor, "nodes": max(FEWEST_NODES, nodes // 2)}, changed=0, seen=0)
-            if not (page.rest or too_large):
+            if fitting >= FEWEST_NODES:
+                return Step(cursor={**cursor, "nodes": fitting}, changed=0, seen=0)
+            # Where even few nodes have too many relationships, they are read as a stream.
+            if not (page.rest or fitting):
                 return Step(
                     cursor={"after": page.last, "nodes": self._nodes(ctx, nodes, page.seen)},
                     changed=page.changed,
