@@ -8,7 +8,7 @@ crash, and neither deleted points nor keys that the application wrote meanwhile 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
@@ -26,9 +26,9 @@ from tenure.operations import payload_writes as writes
 from tenure.operations.base import Claim, Operation, RangeSpec, Step
 from tenure.operations.key_losses import set_by_application
 from tenure.operations.point_map import Renamed
-from tenure.operations.read_ahead import ahead, take
+from tenure.operations.read_ahead import ahead, one_ahead, take
 from tenure.operations.switched import copy_of, switch_of
-from tenure.stores.qdrant import PointId, path
+from tenure.stores.qdrant import Page, PointId, path
 from tenure.values import Finding, Hazard, Outcome, Phase, Store
 
 if TYPE_CHECKING:
@@ -146,19 +146,25 @@ class SetPayload(Operation):
         pending = writes.Pending(self.spec)
         stale: list[Decided] = []
         seen = 0
-        while seen < size:
+        for page in one_ahead(self._pages(ctx, offset, size)):
             ctx.signal.check(self.id)
-            page = ctx.qdrant.scroll(
-                self.collection, offset=offset, limit=min(size - seen, writes.PAGE), fields=self.spec.fields
-            )
             decided = decide_points(self.spec, page.points, ctx.lookups, RowsExist(ctx.postgres.connection))
             pending.add(one for one in decided if not one.stale)
             stale += [one for one in decided if one.stale]
             seen += len(page.points)
             offset = page.next
-            if offset is None:
-                break
         return Window(pending, stale, seen, offset, time.monotonic())
+
+    def _pages(self, ctx: Context, offset: PointId | None, size: int) -> Iterator[Page]:
+        """Yield the pages of a window."""
+        while size > 0:
+            limit = min(size, writes.PAGE)
+            page = ctx.qdrant.scroll(self.collection, offset=offset, limit=limit, fields=self.spec.fields)
+            yield page
+            size -= len(page.points)
+            offset = page.next
+            if offset is None:
+                return
 
     def _wider(self, size: int, pending: writes.Pending, spent: float) -> int:
         """Return how large the next window is to be.
