@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,6 +144,8 @@ class Application(Collision):
         }
         self.path = self.playbook()
         self.dsn = postgres.dsn_of(DATABASE)
+        # What starts Postgres again when a fault has taken it down: whoever asks here may be all who would look.
+        self.revive: Callable[[], None] = lambda: None
 
     def _notes(self) -> list[dict[str, Any]]:
         """One in four has a file that only one tenant has, of the rest some are in doubt and some are nobody's."""
@@ -199,7 +201,7 @@ class Application(Collision):
 
     def rows(self, query: str, **fields: Any) -> list[Any]:
         """Return what a query on the database gives."""
-        with connected(self.dsn) as connection:
+        with connected(self.dsn, self.revive) as connection:
             return connection.execute(query.encode(), fields or None).fetchall()
 
     def reference(self) -> Reference:
@@ -221,7 +223,7 @@ class Application(Collision):
     def picture(self) -> Picture:
         """Return every item of the three stores."""
         found = Picture()
-        with connected(self.dsn) as connection:
+        with connected(self.dsn, self.revive) as connection:
             for table in (*POSTGRES, NOTES):
                 query = f"SELECT to_jsonb(t) - '{KEY}', to_jsonb(t) ->> '{KEY}' FROM {table} AS t"
                 for content, key in connection.execute(query.encode()):
@@ -265,12 +267,16 @@ class Application(Collision):
         return self.picture().unlike(loaded, keyed, divided)
 
 
-def connected(dsn: str) -> psycopg.Connection[Any]:
-    """Connect, past the proxy, when Postgres has recovered. Errors: the last one, after a minute or two."""
+def connected(dsn: str, meanwhile: Callable[[], None] = lambda: None) -> psycopg.Connection[Any]:
+    """Connect, past the proxy, when Postgres has recovered; call *meanwhile* after each attempt that failed.
+
+    Errors: the last one, after a minute or two.
+    """
     pause = threading.Event()
     for _ in range(600):
         with suppress(psycopg.OperationalError):
             return psycopg.connect(dsn, autocommit=True, connect_timeout=10)
+        meanwhile()
         pause.wait(0.1)
     return psycopg.connect(dsn, autocommit=True)
 

@@ -57,6 +57,13 @@ class Scene:
     arguments: list[str] = field(default_factory=list)
     # Held while a deed is done: a server that is down then is meant to be.
     busy: threading.Lock = field(default_factory=threading.Lock)
+    # Changes the lease when the one who has locked it is gone on.
+    late: threading.Thread | None = None
+    _reviving: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        """Let the application's questions not wait for a server that is down for good."""
+        self.application.revive = self.revive
 
     @property
     def can_fill(self) -> bool:
@@ -66,7 +73,7 @@ class Scene:
 
     def admin(self) -> psycopg.Connection[Any]:
         """Connect to the database past the proxy, when it answers."""
-        return connected(self.application.dsn)
+        return connected(self.application.dsn, self.revive)
 
     def in_flight(self) -> str:
         """Return the operation that the ledger has as running, or being undone."""
@@ -91,16 +98,24 @@ class Scene:
         for server in (self.postgres, self.neo4j, self.qdrant):
             server.start()  # nothing where it runs
         connected(self.postgres.dsn).close()
+        if self.late is not None:
+            self.late.join(60)
+            self.late = None
 
     def keep_up(self) -> None:
         """Start Postgres again, as its service manager would, when a full disk has taken it down."""
         if self.busy.acquire(blocking=False):
             try:
-                if not self.postgres.running:
-                    self.free_disk()
-                    self.postgres.start()
+                self.revive()
             finally:
                 self.busy.release()
+
+    def revive(self) -> None:
+        """Start Postgres if it is down. While a deed is done, only for what that deed itself asks."""
+        with self._reviving:
+            if not self.postgres.running:
+                self.free_disk()
+                self.postgres.start()
 
     def free_disk(self) -> None:
         """Take away what fills the disk."""
@@ -302,8 +317,19 @@ ENVIRONMENT = {"TEST_WATCH_SECONDS": "1"}
 
 
 def _lease(scene: Scene, change: str, *values: Any) -> None:
-    with suppress(psycopg.errors.UndefinedTable), scene.admin() as connection:
-        connection.execute(f"UPDATE tenure.lease SET {change} WHERE token IS NOT NULL".encode(), values)
+    """Change the lease. What the proxy holds may be the COMMIT of a transaction that has locked it: then the change
+    comes as soon as the deed is done."""
+
+    def update(patience: str) -> None:
+        with suppress(psycopg.errors.UndefinedTable), scene.admin() as connection:
+            connection.execute("SELECT set_config('lock_timeout', %s, false)", [patience])
+            connection.execute(f"UPDATE tenure.lease SET {change} WHERE token IS NOT NULL".encode(), values)
+
+    try:
+        update("200ms")
+    except psycopg.errors.LockNotAvailable:
+        scene.late = threading.Thread(target=update, args=("60s",), name="late lease")
+        scene.late.start()
 
 
 def _proxy_of(scene: Scene, link: Link) -> Proxy:
