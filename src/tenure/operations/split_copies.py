@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from tenure.attribution.graph import NodeSpec
 from tenure.attribution.graph_read import key_value
 from tenure.attribution.spec import NeighboursSource
 from tenure.errors import GraphMemoryError
+from tenure.operations.ahead import ahead
 from tenure.stores.cypher import quote
 from tenure.values import TenantKey
 
@@ -154,20 +156,22 @@ class Copies:
         total = 0
         while True:
             moved = 0
-            for (type, way, target), elements in self._batches(identity, source, targets, everything=everything):
-                self._ctx.signal.check(self._operation.id)
-                item = {"moved": identity, "type": type, "way": way}
-                after = {"tenant": target, "relationships": len(elements)}
-                self._journal([(item, {"tenant": source}, after)])
-                values = {"source": key_value(self._key, source), "target": key_value(self._key, target)}
-                moved += self._send(type, way, elements, {"id": identity, **values})
+            # The next are read while the last are written: the server does both at once.
+            with closing(ahead(self._batches(identity, source, targets, everything=everything))) as batches:
+                for (type, way, target), elements in batches:
+                    self._ctx.signal.check(self._operation.id)
+                    item = {"moved": identity, "type": type, "way": way}
+                    after = {"tenant": target, "relationships": len(elements)}
+                    self._journal([(item, {"tenant": source}, after)])
+                    values = {"source": key_value(self._key, source), "target": key_value(self._key, target)}
+                    moved += self._send(type, way, elements, {"id": identity, **values})
             total += moved
             if not moved:
                 return total
 
     def _batches(
         self, identity: Any, source: str, targets: Sequence[str], *, everything: bool
-    ) -> Iterator[tuple[tuple[str, str, str], list[str]]]:
+    ) -> Generator[tuple[tuple[str, str, str], list[str]], None, None]:
         """Yield what is to be moved in one transaction each: (type, way, target) and the elements.
 
         One read of the node, whatever the number of its tenants: a hub is read once, not once for each of them.
