@@ -9,6 +9,7 @@ from tenure.checks.base import Named, View
 from tenure.operations.key_index import KeyIndex, SurrogateUnique
 from tenure.operations.rescope_unique import RescopeUnique
 from tenure.planner import surroundings
+from tenure.planner.derived import refreshable, stale
 from tenure.planner.rows import fired_triggers, triggers_way
 from tenure.values import Finding
 
@@ -63,7 +64,8 @@ class MaterializedViews(Named):
     id = "TEN117"
 
     def run(self, view: View) -> Iterator[Finding]:
-        """Yield a notice per materialized view that reads a keyed table and has no tenant key."""
+        """Yield a notice per materialized view that reads a keyed table and has no tenant key, and per view that has
+        it and cannot be refreshed beside its readers."""
         for found in view.live.postgres.views:
             keyed = [name for name in found.depends_on if name in view.rows.rules]
             if found.materialized and keyed and view.key.name not in found.definition:
@@ -74,6 +76,17 @@ class MaterializedViews(Named):
                     f"Add {view.key.name} to its columns and grouping, and refresh it after the backfill.",
                     count=len(keyed),
                     sample=tuple(keyed),
+                )
+        for found in stale(view.live.postgres, view.rows):
+            if not refreshable(found):
+                yield self.finding(
+                    "info",
+                    found.display,
+                    f"it shows {view.key.name}, and has no unique index on plain columns with which tenure could "
+                    "refresh it beside its readers",
+                    "Refresh it yourself after the backfill, when its readers can wait: "
+                    f"REFRESH MATERIALIZED VIEW {found.display}.",
+                    count=1,
                 )
 
 

@@ -20,6 +20,7 @@ from tenure.operations.rescope_exclusion import RescopeExclusion
 from tenure.operations.rescope_unique import RescopeUnique
 from tenure.operations.swap_primary_key import SwapPrimaryKey
 from tenure.planner import rows
+from tenure.planner.derived import refreshes
 from tenure.planner.exclusions import immovable, locks, missing_extension, rescope_exclusion, stays_global
 from tenure.planner.references import Reference, composite, references
 from tenure.planner.uniques import (
@@ -58,7 +59,8 @@ class Design:
 def constrain(
     playbook: Playbook, catalog: PostgresCatalog, built: RowRules, findings: list[Finding]
 ) -> Iterator[Operation]:
-    """Yield uniques first, then foreign keys, which point at them; what there is to say goes to *findings*."""
+    """Yield uniques first, then foreign keys, which point at them, then what shows the key; what there is to say goes
+    to *findings*."""
     design = _design(playbook, catalog, built)
     findings.extend(_classes(catalog, design, built.key.name))
     findings.extend(_views(catalog, built))
@@ -79,6 +81,7 @@ def constrain(
             findings.append(_say("TEN026", "info", reference.object, title, "" if reference.composite else remedy))
         if reference.composite:
             yield composite(catalog, built, reference)
+    yield from refreshes(catalog, built)
 
 
 def contract(
