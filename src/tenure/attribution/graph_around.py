@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 Mode = Literal["keys", "sources"]
 CHUNK = 2000
+NO_KEY = "\x00"
+"""What no key can be."""
 
 
 class Neighbour(NamedTuple):
@@ -28,13 +30,16 @@ class Neighbour(NamedTuple):
 class Around:
     """Asks one graph about the surroundings of nodes that are known by their elements."""
 
-    def __init__(self, store: Neo4jStore, graph: GraphSpec, shapes: Shapes, mode: Mode) -> None:
-        """Read from *store*; in *mode* "keys" what tells a neighbour's tenant is its key, but where it is split."""
+    def __init__(self, store: Neo4jStore, graph: GraphSpec, shapes: Shapes, mode: Mode, bars: bool = True) -> None:
+        """Read from *store*; in *mode* "keys" what tells a neighbour's tenant is its key, but where it is split.
+
+        Without *bars* no relationship counts as quarantined.
+        """
         self._store = store
         self._graph = graph
         self._shapes = shapes
         self._mode = mode
-        self._barred = key_value(graph.key, graph.key.quarantine)
+        self._barred = key_value(graph.key, graph.key.quarantine) if bars else NO_KEY
 
     def is_barred(self, row: Relationship) -> bool:
         """Return whether a relationship is quarantined."""

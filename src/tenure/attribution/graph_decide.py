@@ -47,8 +47,11 @@ class Attributor:
         lookups: Lookups,
         mode: Mode = "keys",
         memory: Memory | None = None,
+        *,
+        bars: bool = True,
     ) -> None:
-        """Read from *store*; Postgres is asked through *lookups*.
+        """Read from *store*; Postgres is asked through *lookups*. A neighbour behind a quarantined relationship says
+        nothing, unless *bars* is false.
 
         *memory* is for a pass that only reads: what a node belongs to is found out once. By keys, which change under a
         backfill, nothing is remembered without one; by sources an attributor has one of its own.
@@ -59,7 +62,7 @@ class Attributor:
         self._numeric = graph.key.type == "bigint"
         self.shapes = Shapes(graph)
         self._untagged = untagged_values(graph.key)
-        self._surroundings = Around(store, graph, self.shapes, mode)
+        self._surroundings = Around(store, graph, self.shapes, mode, bars)
         self._memory = Memory() if memory is None and mode == "sources" else memory
 
     def is_untagged(self, present: Any) -> bool:

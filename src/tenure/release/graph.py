@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tenure.attribution.graph import GraphSpec, NodeSpec, RelationshipSpec
+from tenure.attribution.graph import NodeSpec, RelationshipSpec
 from tenure.attribution.graph_bins import node_item, relationship_item
 from tenure.attribution.graph_decide import CHUNK, Attributor
 from tenure.attribution.graph_read import Node, Relationship, chunks, key_value
@@ -27,16 +27,6 @@ if TYPE_CHECKING:
 ROUNDS = 20
 NEO4J: Store = "neo4j"
 Items = Sequence[Node | Relationship]
-
-
-class Unbarred(Attributor):
-    """Counts a neighbour also where the relationship to it is quarantined: it is so because of the node in question."""
-
-    def __init__(self, ctx: Context, graph: GraphSpec) -> None:
-        """Decide by the keys that are written."""
-        super().__init__(ctx.neo4j, graph, ctx.lookups)
-        # What no key can be.
-        self._barred = "\x00"
 
 
 class Writer(KeyWriter):
@@ -122,7 +112,8 @@ class GraphRelease:
     def _again(self, operation: NodeBackfill | RelationshipBackfill) -> None:
         attributors = [self._attributor(operation)]
         if isinstance(operation, NodeBackfill) and operation.spec.by_neighbours:
-            attributors.append(Unbarred(self._ctx, operation.graph))
+            # A relationship may be quarantined because of the very node in question: then its other end counts too.
+            attributors.append(self._attributor(operation, bars=False))
         for attributor in attributors:
             # Read to the end before it is written: what is written changes what is read.
             changes = [
@@ -209,8 +200,8 @@ class GraphRelease:
             self._done.released[NEO4J, operation.object] += changed
             self._ctx.reporter.advance("release", changed)
 
-    def _attributor(self, operation: NodeBackfill | RelationshipBackfill) -> Attributor:
-        return Attributor(self._ctx.neo4j, operation.graph, self._ctx.lookups)
+    def _attributor(self, operation: NodeBackfill | RelationshipBackfill, *, bars: bool = True) -> Attributor:
+        return Attributor(self._ctx.neo4j, operation.graph, self._ctx.lookups, bars=bars)
 
     def _item(self, operation: NodeBackfill | RelationshipBackfill, item: Node | Relationship) -> Any:
         if isinstance(item, Node):
