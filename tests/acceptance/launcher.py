@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -30,6 +31,7 @@ SMALL = {
     },
     "tenure.operations.node_backfill": {"NODES_A_RANGE": 90, "FIRST_BATCH": 25},
     "tenure.operations.relationship_backfill": {"NODES_A_RANGE": 90, "START_NODES": 20, "FIRST_BATCH": 25},
+    "tenure.operations.graph_plain": {"FIRST": 25, "LEAST": 25, "MOST": 25},
     "tenure.operations.set_payload": {"WINDOW": 60},
 }
 
@@ -45,6 +47,7 @@ def _set(module: str, values: Mapping[str, Any]) -> None:
 def _witness(path: str) -> None:
     """Note every (item, key) that is about to be written, at the last place that knows both."""
     from tenure.operations.graph_keys import Change, KeyWriter
+    from tenure.operations.graph_plain import PlainWriter
 
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
@@ -64,7 +67,19 @@ def _witness(path: str) -> None:
         note("qdrant", tenant, ids)
         return set_tenant(name, tenant, ids, *rest, **more)
 
+    written = PlainWriter._written
+
+    def write_plainly(self: PlainWriter, query: str, items: int, **parameters: Any) -> int:
+        # The server decides what it writes: it is asked first.
+        where = query.partition(" SET ")[0]
+        (variable,) = re.findall(r" WITH (\w), ", where)
+        asked = f"{where} RETURN tenant, collect(elementId({variable})) AS elements"
+        for row in self._ctx.neo4j.read(asked, **parameters):
+            note("neo4j", row["tenant"], row["elements"])
+        return written(self, query, items, **parameters)
+
     KeyWriter.write = write_keys  # type: ignore[method-assign]
+    PlainWriter._written = write_plainly  # type: ignore[method-assign]
     _set("tenure.operations.payload_writes", {"set_tenant": write_payload})
 
 

@@ -19,7 +19,7 @@ from tenure.attribution import graph_around, graph_bins
 from tenure.checks import item_keys
 from tenure.demo.example import load_all
 from tenure.demo.servers import EmbeddedNeo4j, EmbeddedPostgres, EmbeddedQdrant
-from tenure.operations import node_backfill, relationship_backfill, set_payload
+from tenure.operations import graph_plain, node_backfill, relationship_backfill, set_payload
 from tenure.session import Session
 from tenure.stores.neo4j import Neo4jStore
 from tenure.stores.qdrant import Bounds, QdrantStore
@@ -87,6 +87,8 @@ def test_four_times_the_data_take_no_more_memory(
     for backfill in (node_backfill, relationship_backfill):
         monkeypatch.setattr(backfill, "FIRST_BATCH", PAGE)
         monkeypatch.setattr(backfill.GraphBackfill, "_size", lambda _self, _ctx, first: first)
+    for name in ("FIRST", "LEAST", "MOST"):
+        monkeypatch.setattr(graph_plain, name, PAGE)
     monkeypatch.setattr(relationship_backfill, "START_NODES", PAGE)
     monkeypatch.setattr(set_payload, "WINDOW", PAGE)
     monkeypatch.setattr(set_payload, "LARGEST_WINDOW", PAGE)

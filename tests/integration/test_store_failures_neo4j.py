@@ -21,8 +21,9 @@ from graph_support import FRAGMENT, KEY, context, fragments, keys, register, rul
 from tenure.attribution.graph import GraphSpec, NodeSpec
 from tenure.demo.servers import EmbeddedNeo4j
 from tenure.errors import InterruptedRunError, StoreFailedError
-from tenure.operations import graph_backfill, node_backfill
+from tenure.operations import graph_backfill, graph_plain, node_backfill
 from tenure.operations.graph_keys import KeyWriter
+from tenure.operations.graph_plain import PlainWriter
 from tenure.operations.identity_index import IdentityIndex
 from tenure.operations.node_backfill import NodeBackfill
 from tenure.runner.context import Context
@@ -46,6 +47,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(node_backfill, "NODES_A_RANGE", 500)
     monkeypatch.setattr(graph_backfill, "LEAST_BATCH", 50)
     monkeypatch.setattr(graph_backfill, "LARGEST_BATCH", 50)
+    for name in ("FIRST", "LEAST", "MOST"):
+        monkeypatch.setattr(graph_plain, name, 50)
 
 
 @contextmanager
@@ -82,21 +85,29 @@ def whole(ctx: Context, given: Mapping[str, str] | None = None) -> None:
 
 
 @contextmanager
-def at_batch(monkeypatch: pytest.MonkeyPatch, number: int, deed: Callable[[], None]) -> Iterator[None]:
-    """Do something just before the batch of that number is written."""
-    real = KeyWriter._send
-    calls = iter(range(1, 10**9))
-    lock = threading.Lock()
+def at_batch(monkeypatch: pytest.MonkeyPatch, number: int, deed: Callable[[], None]) -> Iterator[threading.Event]:
+    """Do something just before the batch of that number is written, in whatever way; yield what is set when it is done.
 
-    def send(self: KeyWriter, changes: Any) -> int:
-        with lock:
-            if next(calls) == number:
-                deed()
-        return real(self, changes)
+    Whoever reads beside it may say that the server is away while it is still being stopped.
+    """
+    ways: tuple[tuple[Any, str], ...] = ((KeyWriter, "_send"), (PlainWriter, "_written"))
+    calls = iter(range(1, 10**9))
+    lock, done = threading.Lock(), threading.Event()
+
+    def disturbed(real: Callable[..., int]) -> Callable[..., int]:
+        def write(*given: Any, **named: Any) -> int:
+            with lock:
+                if next(calls) == number:
+                    deed()
+                    done.set()
+            return real(*given, **named)
+
+        return write
 
     with monkeypatch.context() as patch:
-        patch.setattr(KeyWriter, "_send", send)
-        yield
+        for writer, name in ways:
+            patch.setattr(writer, name, disturbed(getattr(writer, name)))
+        yield done
 
 
 @contextmanager
@@ -145,12 +156,13 @@ def test_a_server_that_comes_back_read_only_crashes_and_is_short_of_memory_then(
 ) -> None:
     with (
         filled(postgres_dsn, neo4j_url) as (ctx, notes),
-        at_batch(monkeypatch, 5, neo4j_server.stop),
+        at_batch(monkeypatch, 5, neo4j_server.stop) as stopped,
         ThreadPoolExecutor(1) as pool,
     ):
         try:
             run = pool.submit(backfill, ctx)
             notes.wait_for("could not be reached")
+            assert stopped.wait(120)
             with settings(neo4j_server, server__databases__read_only="neo4j"):
                 neo4j_server.start()
             notes.wait_for("takes no writes now", 120)

@@ -152,11 +152,19 @@ def test_every_third_update_fails(
 def test_a_server_that_crashes_and_comes_back(
     own_server: EmbeddedQdrant, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    down = threading.Event()
+
+    def crash() -> None:
+        own_server.kill()
+        down.set()
+
     with filled(postgres_dsn, own_server.url) as (app, notes):
-        with at_update(monkeypatch, 4, own_server.kill), ThreadPoolExecutor(1) as pool:
+        with at_update(monkeypatch, 4, crash), ThreadPoolExecutor(1) as pool:
             run = pool.submit(backfill, app)
             try:
                 notes.wait_for("could not be reached")
+                # What reads ahead may have said so while the server was still being killed.
+                assert down.wait(60)
             finally:
                 own_server.start()
             assert run.result(120).left == 0

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from tenure.operations.ahead import ahead
+from tenure.operations.ahead import one_ahead
 
 
 def numbers(log: list[str], upto: int, *, fails: bool = False) -> Generator[int, None, None]:
@@ -25,7 +25,7 @@ def numbers(log: list[str], upto: int, *, fails: bool = False) -> Generator[int,
 
 def test_the_items_come_in_order_and_the_source_is_closed() -> None:
     log: list[str] = []
-    assert list(ahead(numbers(log, 100))) == list(range(100))
+    assert list(one_ahead(numbers(log, 100))) == list(range(100))
     assert log[-1] == "closed"
 
 
@@ -40,7 +40,7 @@ def test_the_next_is_read_while_the_last_is_worked_on() -> None:
                 second.set()
             yield number
 
-    items = ahead(told())
+    items = one_ahead(told())
     assert next(items) == 0
     assert second.wait(10)
     assert "read 50" not in log
@@ -48,7 +48,7 @@ def test_the_next_is_read_while_the_last_is_worked_on() -> None:
 
 
 def test_an_error_of_the_source_comes_after_its_items() -> None:
-    items = ahead(numbers([], 3, fails=True))
+    items = one_ahead(numbers([], 3, fails=True))
     assert [next(items), next(items), next(items)] == [0, 1, 2]
     with pytest.raises(ValueError, match="broken"):
         next(items)
@@ -59,7 +59,7 @@ def test_whoever_stops_in_the_middle_leaves_nothing_behind() -> None:
     before = threading.active_count()
 
     def stops() -> None:
-        with closing(ahead(numbers(log, 1000))) as items:
+        with closing(one_ahead(numbers(log, 1000))) as items:
             for item in items:
                 if item == 2:
                     raise KeyboardInterrupt

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from queue import Full, Queue
 from typing import TypeVar
 
@@ -13,13 +13,13 @@ _END = object()
 POLL_SECONDS = 0.1
 
 
-def ahead(items: Generator[T, None, None], depth: int = 1) -> Generator[T, None, None]:
-    """Yield what *items* yields; a thread holds up to *depth* of them ready, and one more in its hand.
+def one_ahead(items: Iterator[T]) -> Generator[T, None, None]:
+    """Yield what *items* yields; a thread holds one of them ready, and one more in its hand.
 
     Whoever stops in the middle closes this: the thread has ended and *items* is closed before they go on. Errors: those
     of *items*, in the order of its items.
     """
-    ready: Queue[T | BaseException | object] = Queue(depth)
+    ready: Queue[T | BaseException | object] = Queue(1)
     stopped = threading.Event()
 
     def hand_over(one: T | BaseException | object) -> bool:
@@ -41,7 +41,8 @@ def ahead(items: Generator[T, None, None], depth: int = 1) -> Generator[T, None,
         else:
             hand_over(_END)
         finally:
-            items.close()
+            if isinstance(items, Generator):
+                items.close()
 
     thread = threading.Thread(target=read, name="tenure-ahead", daemon=True)
     thread.start()

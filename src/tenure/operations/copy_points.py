@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from tenure.attribution.points import untagged_filter
 from tenure.errors import OperationFailedError, StoreError
+from tenure.operations.ahead import one_ahead
 from tenure.operations.base import Claim, RangeSpec, Step
 from tenure.operations.point_copies import Rekeying, Wanted, remembered
 from tenure.operations.point_map import Renamed
-from tenure.operations.read_ahead import ahead, one_ahead, take
+from tenure.operations.read_ahead import ahead, take
 from tenure.operations.set_payload import SetPayload
 from tenure.operations.switched import switch_of
 from tenure.stores import qdrant_copy as copies

@@ -7,8 +7,7 @@ that was paused or waited for a store reads again. Nothing is ever written from 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Hashable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
@@ -74,13 +73,3 @@ def take(ctx: Context, who: str, key: Hashable, read: Callable[[], T]) -> T:
         found: T = reading.result()
         return found
     return read()
-
-
-def one_ahead(items: Iterator[T]) -> Iterator[T]:
-    """Yield *items*, the next of which is read while the one that was yielded is dealt with."""
-    end: list[T] = []
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="tenure-read-ahead") as reading:
-        following = reading.submit(next, items, end)
-        while (item := following.result()) is not end:
-            following = reading.submit(next, items, end)
-            yield item  # type: ignore[misc]

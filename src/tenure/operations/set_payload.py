@@ -23,10 +23,11 @@ from tenure.attribution.points import (
     untagged_filter,
 )
 from tenure.operations import payload_writes as writes
+from tenure.operations.ahead import one_ahead
 from tenure.operations.base import Claim, Operation, RangeSpec, Step
 from tenure.operations.key_losses import set_by_application
 from tenure.operations.point_map import Renamed
-from tenure.operations.read_ahead import ahead, one_ahead, take
+from tenure.operations.read_ahead import ahead, take
 from tenure.operations.switched import copy_of, switch_of
 from tenure.stores.qdrant import Page, PointId, path
 from tenure.values import Finding, Hazard, Outcome, Phase, Store

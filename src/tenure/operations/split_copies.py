@@ -12,7 +12,7 @@ from tenure.attribution.graph import NodeSpec
 from tenure.attribution.graph_read import key_value
 from tenure.attribution.spec import NeighboursSource
 from tenure.errors import GraphMemoryError
-from tenure.operations.ahead import ahead
+from tenure.operations.ahead import one_ahead
 from tenure.stores.cypher import quote
 from tenure.values import TenantKey
 
@@ -157,7 +157,7 @@ class Copies:
         while True:
             moved = 0
             # The next are read while the last are written: the server does both at once.
-            with closing(ahead(self._batches(identity, source, targets, everything=everything))) as batches:
+            with closing(one_ahead(self._batches(identity, source, targets, everything=everything))) as batches:
                 for (type, way, target), elements in batches:
                     self._ctx.signal.check(self._operation.id)
                     item = {"moved": identity, "type": type, "way": way}
