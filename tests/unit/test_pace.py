@@ -54,3 +54,16 @@ def test_the_time_that_is_asked_for_may_change_while_it_runs() -> None:
     asked[0] = 50
     pace.took(OPERATION, 1_000, 0.2)
     assert now(pace) == 500
+
+
+def test_batches_are_shorter_while_others_are_at_work() -> None:
+    pace = Pace(lambda: 300)
+    assert pace.size("a", start=1000, least=1, most=1000) == 1000
+    pace.took("a", 1000, 0.2)
+    assert pace.size("a", start=1000, least=1, most=1000) == 1000
+    pace.gentle = True
+    pace.took("a", 1000, 0.2)
+    assert pace.size("a", start=1000, least=1, most=1000) == 500
+    pace.gentle = False
+    pace.took("a", 500, 0.1)
+    assert pace.size("a", start=1000, least=1, most=1000) == 550

@@ -353,6 +353,7 @@ def test_a_run_takes_less_of_its_time_while_others_are_at_work() -> None:
         assert world.throttle._share() == 1, "one session seen once is nobody at work"
         world.look()
         assert world.throttle._share() == 0.25
+        assert world.ctx.pace.gentle
         assert len(world.told.notes) == 1
         world.ctx.limits = Limits().with_controls({"beside": "60%", "share": "40%"})
         assert world.throttle._share() == 0.4, "the least of both"
@@ -361,6 +362,7 @@ def test_a_run_takes_less_of_its_time_while_others_are_at_work() -> None:
             world.look()
         world.ctx.limits = Limits()
         assert world.throttle._share() == 1
+        assert not world.ctx.pace.gentle
         others.error = UnreadableError("hidden")
         world.look()
         world.look()

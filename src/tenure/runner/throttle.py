@@ -268,13 +268,15 @@ class Throttle:
         company = self._make_company(self._ctx, operation.store)
         if company is None or company.limit in self._off:
             self._others = 0.0
+            self._ctx.pace.gentle = False
             return
         before = self._others > COMPANY
         try:
             self._others += (company.count() - self._others) / COMPANY_LOOKS
-            if not before and self._share() < self._ctx.limits.thresholds.share and not self._said_beside:
+            gentle = self._ctx.pace.gentle = self._share() < self._ctx.limits.thresholds.share
+            if not before and gentle and not self._said_beside:
                 self._said_beside = True
-                text = f"others are at work: writes {self._share():.0%} of the time (limits.beside)"
+                text = f"others are at work: writes {self._share():.0%} of the time, in short batches (limits.beside)"
                 self._ctx.reporter.note(operation.id, text)
         except UnreadableError as error:
             self._switch_off(company, f"{error}", operation)
