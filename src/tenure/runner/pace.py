@@ -10,7 +10,7 @@ from time import monotonic
 
 SHRINK = 0.5
 # A batch is felt by whoever shares the processors with it for as long as it lasts: while others are at work none is to
-# take longer (bench/gentle.py: with 300 ms their p99 is 2 to 7 times the undisturbed one, with 50 ms 1.2 times).
+# take longer (bench/gentle.py: with 300 ms their p99 is 2.4 to 6.7 times the undisturbed one, so 1.6 times).
 GENTLE_MS = 50
 STEPS = 20  # an increase is this part of the largest size: from the least to the most in twenty quick batches
 
