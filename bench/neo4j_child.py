@@ -7,12 +7,12 @@ ledger says of each operation, and the peak of the process' memory.
 from __future__ import annotations
 
 import json
-import resource
 import sys
 from pathlib import Path
 
 import psycopg
 
+from bench.child import begin, peak_mb
 from tenure.runner.runner import Runner
 from tenure.session import Session
 from tenure.values import NEEDS_CONSENT, Phase
@@ -24,25 +24,12 @@ FROM tenure.operation WHERE finished_at IS NOT NULL AND store = 'neo4j' ORDER BY
 def main() -> None:
     """Run it."""
     with Session.open(Path(sys.argv[1])) as session:
-        plan = session.plan()
-        if plan.errors:
-            raise SystemExit(f"the plan has errors: {plan.errors}")
-        session.ledger.install()
-        session.ledger.keep_baseline("catalog", "", session.catalog().model_dump(mode="json"))
+        plan = begin(session)
         Runner(session.context(), plan).run(Phase(sys.argv[2]), NEEDS_CONSENT)
         with session.postgres.connection() as connection:
             cursor = connection.cursor(row_factory=psycopg.rows.dict_row)
             found = {row["id"]: row for row in cursor.execute(OPERATIONS)}
-    print(json.dumps({"operations": found, "peak_mb": _peak_mb()}), flush=True)
-
-
-def _peak_mb() -> float:
-    """Return the peak of resident memory where the kernel has that figure, else that of the largest moment known."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        lines = status.read_text().splitlines()
-        return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0.0)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    print(json.dumps({"operations": found, "peak_mb": peak_mb()}), flush=True)
 
 
 if __name__ == "__main__":

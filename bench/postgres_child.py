@@ -7,13 +7,13 @@ JSON with what the ledger says of each operation. `end` answers with the figures
 from __future__ import annotations
 
 import json
-import resource
 import sys
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from bench.child import begin, peak_mb
 from bench.postgres_data import State, difference, state
 from tenure.planner import Plan
 from tenure.runner.runner import Runner
@@ -29,11 +29,7 @@ ORDER BY position"""
 def main() -> None:
     """Serve the lines of stdin."""
     with Session.open(Path(sys.argv[1])) as session:
-        plan = session.plan()
-        if plan.errors:
-            raise SystemExit(f"the plan has errors: {plan.errors}")
-        session.ledger.install()
-        session.ledger.keep_baseline("catalog", "", session.catalog().model_dump(mode="json"))
+        plan = begin(session)
         _run(session, plan, Phase.EXPAND)
         figures: dict[str, float] = {}
         for line in sys.stdin:
@@ -64,7 +60,7 @@ def _end(session: Session, figures: dict[str, float]) -> dict[str, Any]:
         "seconds": backfill["seconds"] if backfill is not None else 0.0,
         "figures": figures,
         "operations": _operations(session),
-        "peak_mb": _peak_mb(),
+        "peak_mb": peak_mb(),
     }
 
 
@@ -83,16 +79,6 @@ def _difference(session: Session, before: State) -> dict[str, float]:
     session.postgres.close()
     with session.postgres.connection() as connection:
         return difference(before, state(connection), int(row[0]))
-
-
-def _peak_mb() -> float:
-    """Return the peak of resident memory; where the kernel has a figure for the process, that one."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        lines = status.read_text().splitlines()
-        return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0.0)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
 
 
 def _say(body: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 import psycopg
 
-from bench.postgres_child import _peak_mb
+from bench.child import begin, peak_mb
 from tenure.runner.runner import Runner
 from tenure.session import Session
 from tenure.stores.qdrant import QdrantStore
@@ -48,11 +48,7 @@ def main() -> None:
     path, kept = Path(sys.argv[1]), sys.argv[2:]
     with ExitStack() as stack:
         session = stack.enter_context(Session.open(path))
-        plan = session.plan()
-        if plan.errors:
-            raise SystemExit(f"the plan has errors: {plan.errors}")
-        session.ledger.install()
-        session.ledger.keep_baseline("catalog", "", session.catalog().model_dump(mode="json"))
+        plan = begin(session)
         ctx = session.context()
         if kept:
             assert ctx.qdrant_store is not None
@@ -60,7 +56,7 @@ def main() -> None:
             ctx.qdrant_store = stack.enter_context(Recorded(ctx.qdrant_store.address, file))
         copies = any(operation.kind == "copy_points" for operation in plan.operations)
         Runner(ctx, plan).run(Phase.CONSTRAIN if copies else Phase.BACKFILL, NEEDS_CONSENT)
-        print(json.dumps({"operations": _operations(session), "peak_mb": _peak_mb()}), flush=True)
+        print(json.dumps({"operations": _operations(session), "peak_mb": peak_mb()}), flush=True)
 
 
 def _operations(session: Session) -> dict[str, Any]:
