@@ -27,15 +27,13 @@ def stale(catalog: PostgresCatalog, built: RowRules) -> list[View]:
     """
     views = {view.display: view for view in catalog.views}
     reads = {name: [other for other in view.depends_on if other in views] for name, view in sorted(views.items())}
-    shows: set[str] = set()
+    shows: dict[str, View] = {}
     for name in TopologicalSorter(reads).static_order():
         view = views[name]
         keyed = any(other in built.rules or other in shows for other in view.depends_on)
         if keyed and built.key.name in view.definition:
-            shows.add(name)
-    return [
-        views[name] for name in TopologicalSorter(reads).static_order() if name in shows and views[name].materialized
-    ]
+            shows[name] = view
+    return [view for view in shows.values() if view.materialized]
 
 
 def refreshable(view: View) -> bool:
