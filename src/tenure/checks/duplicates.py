@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from psycopg import sql
 
@@ -104,29 +104,8 @@ def meetings(scope: Scope, operation: RescopeExclusion, catalog: PostgresCatalog
     names = [sql.Identifier(f"tenure_{number}") for number in range(len(elements))]
     spelt = [sql.Identifier(f"tenure_from_{number}") for number in range(len(replaced))]
     values = [raw(element.value) for element in elements]
-    where = raw(f" WHERE {index.predicate}") if index.predicate is not None else sql.SQL("")
-    item = sql.SQL("(SELECT {} FROM {}{})").format(
-        sql.SQL(", ").join(
-            [
-                sql.SQL("*"),
-                *(
-                    sql.SQL("{} AS {}").format(value, name)
-                    for value, name in zip([*values, *replaced], [*names, *spelt], strict=True)
-                ),
-            ]
-        ),
-        table_sql(rule.table),
-        where,
-    )
-    decided = decision(
-        rule,
-        item,
-        scope=scope,
-        columns=[
-            *(sql.SQL("t.{}").format(name) for name in (*names, *spelt)),
-            sql.SQL("{} AS tenure_item").format(item_sql(rule)),
-        ],
-    )
+    columns = list(zip([*values, *replaced], [*names, *spelt], strict=True))
+    decided = _decided(scope, rule, index, columns)
     return sql.SQL(
         "WITH d AS MATERIALIZED (SELECT row_number() OVER () AS tenure_n, q.* FROM ({decided}) AS q "
         "WHERE q.derived IS NOT NULL), "
@@ -141,6 +120,27 @@ def meetings(scope: Scope, operation: RescopeExclusion, catalog: PostgresCatalog
         ),
         met=sql.SQL("{} AND ").format(met(elements, names)) if names else sql.SQL(""),
         same=sql.SQL(" AND ").join(sql.SQL("a.{0} = b.{0}").format(name) for name in spelt),
+    )
+
+
+def _decided(
+    scope: Scope, rule: RowRule, index: Index, columns: Sequence[tuple[sql.Composable, sql.Identifier]]
+) -> sql.Composed:
+    """Return the query for the decided rows that an index holds, with *columns* (an expression and its name) and the
+    item of each."""
+    where = raw(f" WHERE {index.predicate}") if index.predicate is not None else sql.SQL("")
+    named = [sql.SQL("{} AS {}").format(value, name) for value, name in columns]
+    item = sql.SQL("(SELECT {} FROM {}{})").format(
+        sql.SQL(", ").join([sql.SQL("*"), *named]), table_sql(rule.table), where
+    )
+    return decision(
+        rule,
+        item,
+        scope=scope,
+        columns=[
+            *(sql.SQL("t.{}").format(name) for _, name in columns),
+            sql.SQL("{} AS tenure_item").format(item_sql(rule)),
+        ],
     )
 
 
@@ -159,21 +159,8 @@ def duplicates(scope: Scope, table: Table, index: Index, rule: RowRule) -> sql.C
         value = sql.Identifier(column) if column is not None else raw(f"({next(expressions)})")
         if column is None or column not in sources:
             parts.append((column or f"expression {len(parts) + 1}", value))
-    columns = [sql.SQL("{} AS {}").format(value, sql.Identifier(f"tenure_{n}")) for n, (_, value) in enumerate(parts)]
-    where = raw(f" WHERE {index.predicate}") if index.predicate is not None else sql.SQL("")
-    item = sql.SQL("(SELECT {} FROM {}{})").format(
-        sql.SQL(", ").join([sql.SQL("*"), *columns]), table_sql(rule.table), where
-    )
     names = [sql.Identifier(f"tenure_{n}") for n in range(len(parts))]
-    decided = decision(
-        rule,
-        item,
-        scope=scope,
-        columns=[
-            *(sql.SQL("t.{}").format(name) for name in names),
-            sql.SQL("{} AS tenure_item").format(item_sql(rule)),
-        ],
-    )
+    decided = _decided(scope, rule, index, [(value, name) for (_, value), name in zip(parts, names, strict=True)])
     # Nulls are distinct from each other unless the index says otherwise; a key is missing only where it may be null.
     conditions: list[sql.Composable] = []
     if not index.nulls_not_distinct:
