@@ -44,6 +44,7 @@ WANTED = 1.5
 COLUMNS = {"p50": "p50 ms", "p95": "p95 ms", "p99": "p99 ms", "p99.9": "p99.9 ms", "backfill": "backfill rows/s"}
 # The heart of the lease beats every three seconds, and brings limits and pauses with it.
 SETTLE_SECONDS = 4.0
+LEAD_SECONDS = 3
 PATIENCE_SECONDS = 120.0
 COMMAND = Path(sys.executable).with_name("tenure")
 
@@ -61,20 +62,28 @@ class Pgbench:
     rows: int
 
     def run(self, dsn: str, seconds: float, rate: float | None) -> Figures:
-        """Return what a stretch at *rate* transactions per second gave, in milliseconds; None is as fast as it goes."""
+        """Return what a stretch at *rate* transactions per second gave, in milliseconds; None is as fast as it goes.
+
+        The first seconds count for nobody: they are those of connecting, and of a run that has nobody beside it yet.
+        """
         for old in self.folder.glob("stretch.*"):
             old.unlink()
         command = [str(wheel_bin_dir() / "pgbench"), "-n", "-M", "prepared", f"-c{CLIENTS}", f"-j{THREADS}"]
-        command += [f"-T{max(1, round(seconds))}", f"-Drows={self.rows}", f"-Dparents={max(1, self.rows // 20)}"]
+        command += [
+            f"-T{max(1, round(seconds)) + LEAD_SECONDS}",
+            f"-Drows={self.rows}",
+            f"-Dparents={max(1, self.rows // 20)}",
+        ]
         command += ["-l", "--log-prefix=stretch", *([] if rate is None else [f"-R{rate:.0f}"])]
         for name, text in SCRIPTS.items():
             script, _, weight = name.partition("@")
             (self.folder / script).write_text(text)
             command.append(f"-f{self.folder / script}@{weight}")
         subprocess.run([*command, dsn], cwd=self.folder, check=True, capture_output=True, text=True)
-        # client, transaction, microseconds since it was due, ...
-        lines = (line.split() for log in self.folder.glob("stretch.*") for line in log.read_text().splitlines())
-        found = sorted(float(words[2]) / 1000 for words in lines)
+        # client, transaction, microseconds since it was due, script, second in which it ended, ...
+        lines = [line.split() for log in self.folder.glob("stretch.*") for line in log.read_text().splitlines()]
+        begin = min(int(words[4]) for words in lines) + LEAD_SECONDS
+        found = sorted(float(words[2]) / 1000 for words in lines if int(words[4]) >= begin)
         cuts = statistics.quantiles(found, n=1000, method="inclusive")
         return Figures(len(found), seconds, {"p50": cuts[499], "p95": cuts[949], "p99": cuts[989], "p99.9": cuts[998]})
 

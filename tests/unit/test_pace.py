@@ -58,12 +58,28 @@ def test_the_time_that_is_asked_for_may_change_while_it_runs() -> None:
 
 def test_batches_are_shorter_while_others_are_at_work() -> None:
     pace = Pace(lambda: 300)
+
+    def size() -> int:
+        return pace.size("a", start=1200, least=1, most=1200)
+
+    assert size() == 1200
+    pace.took("a", 1200, 0.2)
+    assert size() == 1200
+    pace.be_gentle(True)
+    assert size() == 200, "at once"
+    pace.be_gentle(True)
+    assert size() == 200, "once"
+    pace.took("a", 200, 0.06)
+    assert size() == 100
+    pace.be_gentle(False)
+    pace.took("a", 100, 0.1)
+    assert size() == 160
+
+
+def test_who_asked_for_short_batches_gets_no_shorter_ones() -> None:
+    pace = Pace(lambda: 20)
     assert pace.size("a", start=1000, least=1, most=1000) == 1000
-    pace.took("a", 1000, 0.2)
+    pace.be_gentle(True)
     assert pace.size("a", start=1000, least=1, most=1000) == 1000
-    pace.gentle = True
-    pace.took("a", 1000, 0.2)
+    pace.took("a", 1000, 0.03)
     assert pace.size("a", start=1000, least=1, most=1000) == 500
-    pace.gentle = False
-    pace.took("a", 500, 0.1)
-    assert pace.size("a", start=1000, least=1, most=1000) == 550

@@ -343,26 +343,35 @@ def test_a_share_of_the_time_is_rest_of_each_thread_s_own() -> None:
         assert len(naps) == rested, "another thread owes nothing for this one's batch"
 
 
+def batch(world: World) -> int:
+    """Return the size of the next batch."""
+    return world.ctx.pace.size(OPERATION.id, start=600, least=1, most=600)
+
+
 def test_a_run_takes_less_of_its_time_while_others_are_at_work() -> None:
     world = World(beside="25%")
     world.company = others = Others()
+    assert batch(world) == 600
     with world.watching():
         assert world.throttle._share() == 1
         others.working = 1
         world.look()
-        assert world.throttle._share() == 1, "one session seen once is nobody at work"
+        assert world.throttle._share() == 0.25, "at once"
+        assert batch(world) == 100
         world.look()
-        assert world.throttle._share() == 0.25
-        assert world.ctx.pace.gentle
         assert len(world.told.notes) == 1
         world.ctx.limits = Limits().with_controls({"beside": "60%", "share": "40%"})
         assert world.throttle._share() == 0.4, "the least of both"
         others.working = 0
-        for _ in range(20):
-            world.look()
         world.ctx.limits = Limits()
+        for _ in range(10):
+            world.look()
+        assert world.throttle._share() == 0.25, "an application rests between its requests"
+        for _ in range(10):
+            world.look()
         assert world.throttle._share() == 1
-        assert not world.ctx.pace.gentle
+        world.ctx.pace.took(OPERATION.id, 100, 0.1)
+        assert batch(world) == 130, "batches may be long again"
         others.error = UnreadableError("hidden")
         world.look()
         world.look()

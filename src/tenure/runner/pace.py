@@ -33,10 +33,18 @@ class Pace:
     def __init__(self, batch_ms: Callable[[], int]) -> None:
         """Ask *batch_ms* before each decision how long a batch should take, in milliseconds: it may change in a run."""
         self._batch_ms = batch_ms
-        self.gentle = False
-        """Whether others are at work in the store: batches are shorter then. The throttle knows."""
+        self._gentle = False
         self._sizes: dict[str, _Size] = {}
         self._lock = threading.Lock()
+
+    def be_gentle(self, gentle: bool) -> None:
+        """Learn whether others are at work in the store: the very next batches are shorter then."""
+        with self._lock:
+            if gentle and not self._gentle:
+                part = min(1.0, GENTLE_MS / self._batch_ms())
+                for known in self._sizes.values():
+                    known.now = max(known.least, int(known.now * part))
+            self._gentle = gentle
 
     def size(self, operation: str, *, start: int, least: int, most: int) -> int:
         """Return how many items the next batch of *operation* should have; *start* is the size of its first."""
@@ -46,7 +54,7 @@ class Pace:
 
     def took(self, operation: str, items: int, seconds: float) -> None:
         """Learn that a batch of *items* took *seconds*; one smaller than it might have been lets nothing grow."""
-        wanted = (min(self._batch_ms(), GENTLE_MS) if self.gentle else self._batch_ms()) / 1000
+        wanted = (min(self._batch_ms(), GENTLE_MS) if self._gentle else self._batch_ms()) / 1000
         with self._lock:
             known = self._sizes.get(operation)
             if known is None:

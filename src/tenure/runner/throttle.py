@@ -40,8 +40,9 @@ LONGEST_NAP = 1.0
 LONGEST_REST = 10.0
 # Once over its limit, a signal holds until it is well below: it would flutter otherwise.
 RELEASE = 0.8
-# Others are at work in a store when this many of their sessions are, on the average of the last looks or so.
-COMPANY, COMPANY_LOOKS = 0.15, 8
+# Others are at work in a store for this long after a look found one of their sessions at it. One look is enough: large
+# batches in one second of a minute are felt by one transaction in sixty.
+COMPANY_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ class Throttle:
         """Watch for *ctx*; *say* keeps the reason of the wait where `tenure status` finds it ("" when it is over)."""
         self._ctx, self._say, self._clock, self._seconds = ctx, say, clock, seconds
         self._make, self._make_company = gauges, company
-        self._others = 0.0
+        self._accompanied: float | None = None  # when others were last seen at work
         self._said_beside = False
         self._gauges: dict[str, list[Gauge]] = {}
         self._off: set[str] = set()
@@ -213,7 +214,9 @@ class Throttle:
     def _share(self) -> float:
         """Return how much of its time a worker may write at the moment."""
         thresholds = self._ctx.limits.thresholds
-        return min(thresholds.share, thresholds.beside) if self._others > COMPANY else thresholds.share
+        if self._accompanied is None or self._clock() - self._accompanied > COMPANY_SECONDS:
+            return thresholds.share
+        return min(thresholds.share, thresholds.beside)
 
     def _stop(self, operation: Operation) -> None:
         """Leave no wait behind; what goes wrong here must not hide what the work itself ended with."""
@@ -267,14 +270,15 @@ class Throttle:
     def _count_others(self, operation: Operation) -> None:
         company = self._make_company(self._ctx, operation.store)
         if company is None or company.limit in self._off:
-            self._others = 0.0
-            self._ctx.pace.gentle = False
+            self._accompanied = None
+            self._ctx.pace.be_gentle(False)
             return
-        before = self._others > COMPANY
         try:
-            self._others += (company.count() - self._others) / COMPANY_LOOKS
-            gentle = self._ctx.pace.gentle = self._share() < self._ctx.limits.thresholds.share
-            if not before and gentle and not self._said_beside:
+            if company.count():
+                self._accompanied = self._clock()
+            gentle = self._share() < self._ctx.limits.thresholds.share
+            self._ctx.pace.be_gentle(gentle)
+            if gentle and not self._said_beside:
                 self._said_beside = True
                 text = f"others are at work: writes {self._share():.0%} of the time, in short batches (limits.beside)"
                 self._ctx.reporter.note(operation.id, text)
