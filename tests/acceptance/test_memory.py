@@ -31,8 +31,8 @@ WARM, SMALL, LARGE = 0.3, 0.6, 2.4
 PAGE = 50
 # What a process of Python with the drivers of three stores has before it does anything is some 150 MB.
 LIMIT_MB = 250.0
-# Some 150 KB more are measured: caches that fill up to a few hundred entries. A list of the ids of all nodes, or anything
-# kept for each relationship, is above this.
+# Some 150 KB more are measured: caches that fill up to a few hundred entries. A list of the ids of all nodes, or what
+# is kept of each relationship, is above this.
 SLACK_KB = 600
 
 
