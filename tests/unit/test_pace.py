@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from tenure.runner.pace import Pace
 
 OPERATION = "backfill:table"
@@ -83,3 +85,27 @@ def test_who_asked_for_short_batches_gets_no_shorter_ones() -> None:
     assert pace.size("a", start=1000, least=1, most=1000) == 1000
     pace.took("a", 1000, 0.03)
     assert pace.size("a", start=1000, least=1, most=1000) == 500
+
+
+def test_one_batch_runs_at_a_time_while_others_are_at_work() -> None:
+    pace = paced()
+    entered = threading.Event()
+
+    def another() -> None:
+        with pace.timed(OPERATION, 1):
+            entered.set()
+
+    pace.be_gentle(True)
+    thread = threading.Thread(target=another)
+    with pace.timed(OPERATION, 1):
+        thread.start()
+        assert not entered.wait(0.1)
+    assert entered.wait(10)
+    thread.join()
+    pace.be_gentle(False)
+    entered.clear()
+    thread = threading.Thread(target=another)
+    with pace.timed(OPERATION, 1):
+        thread.start()
+        assert entered.wait(10)
+    thread.join()

@@ -349,27 +349,27 @@ def batch(world: World) -> int:
 
 
 def test_a_run_takes_less_of_its_time_while_others_are_at_work() -> None:
-    world = World(beside="25%")
+    world = World(beside="50%", **{"workers.postgres": "2"})
     world.company = others = Others()
     assert batch(world) == 600
     with world.watching():
-        assert world.throttle._share() == 1
+        assert world.throttle._share(OPERATION) == 1
         others.working = 1
         world.look()
-        assert world.throttle._share() == 0.25, "at once"
+        assert world.throttle._share(OPERATION) == 0.25, "at once, and all workers together half of it"
         assert batch(world) == 100
         world.look()
         assert len(world.told.notes) == 1
         world.ctx.limits = Limits().with_controls({"beside": "60%", "share": "40%"})
-        assert world.throttle._share() == 0.4, "the least of both"
+        assert world.throttle._share(OPERATION) == 0.4, "it is asked to write less whoever is there"
         others.working = 0
-        world.ctx.limits = Limits()
+        world.ctx.limits = Limits().with_controls({"beside": "25%", "workers.postgres": "1"})
         for _ in range(10):
             world.look()
-        assert world.throttle._share() == 0.25, "an application rests between its requests"
+        assert world.throttle._share(OPERATION) == 0.25, "an application rests between its requests"
         for _ in range(10):
             world.look()
-        assert world.throttle._share() == 1
+        assert world.throttle._share(OPERATION) == 1
         world.ctx.pace.took(OPERATION.id, 100, 0.1)
         assert batch(world) == 130, "batches may be long again"
         others.error = UnreadableError("hidden")

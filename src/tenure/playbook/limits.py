@@ -120,7 +120,7 @@ class Thresholds(Frozen):
     share: Percent = 1.0
     """How much of its time a worker writes while nobody else is at work in the store; it rests for the remainder."""
     beside: Percent = 0.25
-    """How much of its time a worker writes while others are at work in the same Postgres server."""
+    """How much of the time the workers together write while others are at work in the same Postgres server."""
     replication_lag: OffOrSeconds = 10.0
     """Wait while a replica that streams is further behind: 500ms, 10s, 2min, or seconds."""
     replication_bytes: OffOrBytes = 2**30

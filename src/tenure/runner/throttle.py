@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 import psycopg
 
 from tenure.errors import StoreError, StoreUnreachableError, TenureError
+from tenure.runner.workers import allowed
 
 if TYPE_CHECKING:
     from tenure.operations.base import Operation
@@ -188,15 +189,15 @@ class Throttle:
         if self._holds:
             self._mine.since = None
             return not self._ctx.signal.wait(POLL_SECONDS) and bool(self._holds)
-        return self._rest()
+        return self._rest(operation)
 
     def paused(self) -> None:
         """Owe nothing for the time since this thread's last batch: the run was paused."""
         self._mine.since, self._mine.owed = None, 0.0
 
-    def _rest(self) -> bool:
+    def _rest(self, operation: Operation) -> bool:
         """Nap for what this thread owes since its last batch; return whether something is still owed."""
-        now, share = self._clock(), self._share()
+        now, share = self._clock(), self._share(operation)
         since: float | None = getattr(self._mine, "since", None)
         if since is not None and share < 1:
             self._mine.owed = min((now - since) * (1 / share - 1), LONGEST_REST)
@@ -211,12 +212,19 @@ class Throttle:
         self._mine.since = self._clock()
         return False
 
-    def _share(self) -> float:
+    def _share(self, operation: Operation) -> float:
         """Return how much of its time a worker may write at the moment."""
         thresholds = self._ctx.limits.thresholds
-        if self._accompanied is None or self._clock() - self._accompanied > COMPANY_SECONDS:
+        if not self._beside_others():
             return thresholds.share
-        return min(thresholds.share, thresholds.beside)
+        return min(thresholds.share, thresholds.beside / allowed(self._ctx, operation))
+
+    def _beside_others(self) -> bool:
+        """Return whether others are at work, and are to notice little of it."""
+        thresholds = self._ctx.limits.thresholds
+        if self._accompanied is None or thresholds.beside >= thresholds.share:
+            return False
+        return self._clock() - self._accompanied <= COMPANY_SECONDS
 
     def _stop(self, operation: Operation) -> None:
         """Leave no wait behind; what goes wrong here must not hide what the work itself ended with."""
@@ -276,11 +284,12 @@ class Throttle:
         try:
             if company.count():
                 self._accompanied = self._clock()
-            gentle = self._share() < self._ctx.limits.thresholds.share
+            gentle = self._beside_others()
             self._ctx.pace.be_gentle(gentle)
             if gentle and not self._said_beside:
                 self._said_beside = True
-                text = f"others are at work: writes {self._share():.0%} of the time, in short batches (limits.beside)"
+                share = self._ctx.limits.thresholds.beside
+                text = f"others are at work: writes {share:.0%} of the time, in short batches (limits.beside)"
                 self._ctx.reporter.note(operation.id, text)
         except UnreadableError as error:
             self._switch_off(company, f"{error}", operation)
