@@ -45,9 +45,9 @@ Way = Literal["plain", "replica", "guarded", "fires"]
 class BackfillRows(Operation):
     """Backfills one table in ranges of heap pages, each in passes by line pointer, in batches of pages.
 
-    A pass touches one row in twelve of every page; the next one prunes what the last left dead and reuses its room, so
-    that updates stay on their page and touch no index (docs/planning-a-large-migration.md says what that gives). The
-    cursor, the quarantine list and the journal commit with the rows.
+    A pass touches one row in fourteen of every page; the next one prunes what the last left dead and reuses its room,
+    so that updates stay on their page and touch no index (docs/planning-a-large-migration.md says what that gives).
+    The cursor, the quarantine list and the journal commit with the rows.
 
     `leaves` are the tables with a heap: the table itself, or its partitions. `way` is how the table's own triggers are
     kept from firing: none are there (plain), `session_replication_role` (replica), a WHEN clause that the triggers got

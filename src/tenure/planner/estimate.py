@@ -20,7 +20,7 @@ from tenure.operations.key_index import KeyIndex
 from tenure.operations.not_null import NotNull
 from tenure.operations.rescope_exclusion import RescopeExclusion
 from tenure.operations.rescope_unique import RescopeUnique
-from tenure.operations.row_ranges import passes_for
+from tenure.operations.row_ranges import PASSES, passes_for
 from tenure.operations.row_statements import plain
 from tenure.values import Frozen, TableName
 
@@ -82,7 +82,7 @@ def backfill(
     passes = passes_for(rows, dense, fillfactor)
     indexes = max((len(leaf.indexes) for leaf in leaves), default=0)
     index_bytes = sum(index.size_bytes for leaf in leaves for index in leaf.indexes)
-    roomy = fillfactor < 100 and passes < min(12, dense)
+    roomy = fillfactor < 100 and passes < min(PASSES, dense)
     moved = 0.0 if roomy else MOVED if passes > 1 else 1.0
     tidied = all(leaf.owned for leaf in leaves)
     growth = 0.0 if roomy else (GROWTH if tidied else GROWTH_UNTIDIED) if passes > 1 else 1.0
