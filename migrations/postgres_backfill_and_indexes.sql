@@ -1500,7 +1500,7 @@ DECLARE
     tenure_pages bigint := pg_relation_size('"public"."project_members"'::regclass) / current_setting('block_size')::int;
     tenure_few bigint := (SELECT count(*) FROM (SELECT 1 FROM ONLY "public"."project_members" LIMIT 5001) AS few);
     tenure_dense int := (SELECT (reltuples / nullif(relpages, 0))::int FROM pg_class WHERE oid = '"public"."project_members"'::regclass);
-    tenure_passes int := 12;
+    tenure_passes int := 14;
     tenure_page bigint := 0;
     tenure_changed bigint;
     tenure_total bigint := 0;
@@ -1562,7 +1562,7 @@ DECLARE
     tenure_pages bigint := pg_relation_size('"public"."interview_files"'::regclass) / current_setting('block_size')::int;
     tenure_few bigint := (SELECT count(*) FROM (SELECT 1 FROM ONLY "public"."interview_files" LIMIT 5001) AS few);
     tenure_dense int := (SELECT (reltuples / nullif(relpages, 0))::int FROM pg_class WHERE oid = '"public"."interview_files"'::regclass);
-    tenure_passes int := 12;
+    tenure_passes int := 14;
     tenure_page bigint := 0;
     tenure_changed bigint;
     tenure_total bigint := 0;
@@ -1630,7 +1630,7 @@ DECLARE
     tenure_pages bigint := pg_relation_size('"public"."analisis_axial"'::regclass) / current_setting('block_size')::int;
     tenure_few bigint := (SELECT count(*) FROM (SELECT 1 FROM ONLY "public"."analisis_axial" LIMIT 5001) AS few);
     tenure_dense int := (SELECT (reltuples / nullif(relpages, 0))::int FROM pg_class WHERE oid = '"public"."analisis_axial"'::regclass);
-    tenure_passes int := 12;
+    tenure_passes int := 14;
     tenure_page bigint := 0;
     tenure_changed bigint;
     tenure_total bigint := 0;
@@ -1692,7 +1692,7 @@ DECLARE
     tenure_pages bigint := pg_relation_size('"public"."analisis_nucleo_notas"'::regclass) / current_setting('block_size')::int;
     tenure_few bigint := (SELECT count(*) FROM (SELECT 1 FROM ONLY "public"."analisis_nucleo_notas" LIMIT 5001) AS few);
     tenure_dense int := (SELECT (reltuples / nullif(relpages, 0))::int FROM pg_class WHERE oid = '"public"."analisis_nucleo_notas"'::regclass);
-    tenure_passes int := 12;
+    tenure_passes int := 14;
     tenure_page bigint := 0;
     tenure_changed bigint;
     tenure_total bigint := 0;
@@ -1754,7 +1754,7 @@ DECLARE
     tenure_pages bigint := pg_relation_size('"public"."discovery_navigation_log"'::regclass) / current_setting('block_size')::int;
     tenure_few bigint := (SELECT count(*) FROM (SELECT 1 FROM ONLY "public"."discovery_navigation_log" LIMIT 5001) AS few);
     tenure_dense int := (SELECT (reltuples / nullif(relpages, 0))::int FROM pg_class WHERE oid = '"public"."discovery_navigation_log"'::regclass);
-    tenure_passes int := 12;
+    tenure_passes int := 14;
     tenure_page bigint := 0;
     tenure_changed bigint;
     tenure_total bigint := 0;
@@ -1816,7 +1816,7 @@ DECLARE
     tenure_pages bigint := pg_relation_size('"public"."doctoral_reports"'::regclass) / current_setting('block_size')::int;
     tenure_few bigint := (SELECT count(*) FROM (SELECT 1 FROM ONLY "public"."doctoral_reports" LIMIT 5001) AS few);
     tenure_dense int := (SELECT (reltuples / nullif(relpages, 0))::int FROM pg_class WHERE oid = '"public"."doctoral_reports"'::regclass);
-    tenure_passes int := 12;
+    tenure_passes int := 14;
     tenure_page bigint := 0;
     tenure_changed bigint;
     tenure_total bigint := 0;
@@ -1888,7 +1888,7 @@ DECLARE
     tenure_pages bigint := pg_relation_size('"public"."api_idempotency"'::regclass) / current_setting('block_size')::int;
     tenure_few bigint := (SELECT count(*) FROM (SELECT 1 FROM ONLY "public"."api_idempotency" LIMIT 5001) AS few);
     tenure_dense int := (SELECT (reltuples / nullif(relpages, 0))::int FROM pg_class WHERE oid = '"public"."api_idempotency"'::regclass);
-    tenure_passes int := 12;
+    tenure_passes int := 14;
     tenure_page bigint := 0;
     tenure_changed bigint;
     tenure_total bigint := 0;
@@ -1950,7 +1950,7 @@ DECLARE
     tenure_pages bigint := pg_relation_size('"public"."entrevista_fragmentos"'::regclass) / current_setting('block_size')::int;
     tenure_few bigint := (SELECT count(*) FROM (SELECT 1 FROM ONLY "public"."entrevista_fragmentos" LIMIT 5001) AS few);
     tenure_dense int := (SELECT (reltuples / nullif(relpages, 0))::int FROM pg_class WHERE oid = '"public"."entrevista_fragmentos"'::regclass);
-    tenure_passes int := 12;
+    tenure_passes int := 14;
     tenure_page bigint := 0;
     tenure_changed bigint;
     tenure_total bigint := 0;
@@ -2012,7 +2012,7 @@ DECLARE
     tenure_pages bigint := pg_relation_size('"public"."interview_reports"'::regclass) / current_setting('block_size')::int;
     tenure_few bigint := (SELECT count(*) FROM (SELECT 1 FROM ONLY "public"."interview_reports" LIMIT 5001) AS few);
     tenure_dense int := (SELECT (reltuples / nullif(relpages, 0))::int FROM pg_class WHERE oid = '"public"."interview_reports"'::regclass);
-    tenure_passes int := 12;
+    tenure_passes int := 14;
     tenure_page bigint := 0;
     tenure_changed bigint;
     tenure_total bigint := 0;
@@ -2072,7 +2072,7 @@ DECLARE
     tenure_pages bigint := pg_relation_size('"public"."report_jobs"'::regclass) / current_setting('block_size')::int;
     tenure_few bigint := (SELECT count(*) FROM (SELECT 1 FROM ONLY "public"."report_jobs" LIMIT 5001) AS few);
     tenure_dense int := (SELECT (reltuples / nullif(relpages, 0))::int FROM pg_class WHERE oid = '"public"."report_jobs"'::regclass);
-    tenure_passes int := 12;
+    tenure_passes int := 14;
     tenure_page bigint := 0;
     tenure_changed bigint;
     tenure_total bigint := 0;
@@ -2133,7 +2133,7 @@ DECLARE
     tenure_pages bigint := pg_relation_size('"public"."analisis_codigos_abiertos"'::regclass) / current_setting('block_size')::int;
     tenure_few bigint := (SELECT count(*) FROM (SELECT 1 FROM ONLY "public"."analisis_codigos_abiertos" LIMIT 5001) AS few);
     tenure_dense int := (SELECT (reltuples / nullif(relpages, 0))::int FROM pg_class WHERE oid = '"public"."analisis_codigos_abiertos"'::regclass);
-    tenure_passes int := 12;
+    tenure_passes int := 14;
     tenure_page bigint := 0;
     tenure_changed bigint;
     tenure_total bigint := 0;
@@ -2198,7 +2198,7 @@ DECLARE
     tenure_pages bigint := pg_relation_size('"public"."codigos_candidatos"'::regclass) / current_setting('block_size')::int;
     tenure_few bigint := (SELECT count(*) FROM (SELECT 1 FROM ONLY "public"."codigos_candidatos" LIMIT 5001) AS few);
     tenure_dense int := (SELECT (reltuples / nullif(relpages, 0))::int FROM pg_class WHERE oid = '"public"."codigos_candidatos"'::regclass);
-    tenure_passes int := 12;
+    tenure_passes int := 14;
     tenure_page bigint := 0;
     tenure_changed bigint;
     tenure_total bigint := 0;
@@ -2267,7 +2267,7 @@ DECLARE
     tenure_pages bigint := pg_relation_size('"public"."analysis_memos"'::regclass) / current_setting('block_size')::int;
     tenure_few bigint := (SELECT count(*) FROM (SELECT 1 FROM ONLY "public"."analysis_memos" LIMIT 5001) AS few);
     tenure_dense int := (SELECT (reltuples / nullif(relpages, 0))::int FROM pg_class WHERE oid = '"public"."analysis_memos"'::regclass);
-    tenure_passes int := 12;
+    tenure_passes int := 14;
     tenure_page bigint := 0;
     tenure_changed bigint;
     tenure_total bigint := 0;
@@ -2330,7 +2330,7 @@ DECLARE
     tenure_pages bigint := pg_relation_size('"public"."codigo_citas"'::regclass) / current_setting('block_size')::int;
     tenure_few bigint := (SELECT count(*) FROM (SELECT 1 FROM ONLY "public"."codigo_citas" LIMIT 5001) AS few);
     tenure_dense int := (SELECT (reltuples / nullif(relpages, 0))::int FROM pg_class WHERE oid = '"public"."codigo_citas"'::regclass);
-    tenure_passes int := 12;
+    tenure_passes int := 14;
     tenure_page bigint := 0;
     tenure_changed bigint;
     tenure_total bigint := 0;
@@ -2391,7 +2391,7 @@ DECLARE
     tenure_pages bigint := pg_relation_size('"public"."memo_revisiones"'::regclass) / current_setting('block_size')::int;
     tenure_few bigint := (SELECT count(*) FROM (SELECT 1 FROM ONLY "public"."memo_revisiones" LIMIT 5001) AS few);
     tenure_dense int := (SELECT (reltuples / nullif(relpages, 0))::int FROM pg_class WHERE oid = '"public"."memo_revisiones"'::regclass);
-    tenure_passes int := 12;
+    tenure_passes int := 14;
     tenure_page bigint := 0;
     tenure_changed bigint;
     tenure_total bigint := 0;

@@ -16,7 +16,7 @@ PARTS = 4
 MOST_PAGES = RANGE_PAGES // PARTS
 START_PAGES = 250
 LEAST_PAGES = 16
-# More passes are more scans and move fewer rows: of a million, 84 % stayed on their page in 12 passes, 88 % in 20, and the
+# More passes are more scans and move fewer rows: of a million, 84 % stayed on their page in 12, 88 % in 20, and the
 # heap grew by 10 and 8.7 %.
 PASSES = 14
 FEW_ROWS = 5_000  # a table this small is done in one pass: a dozen commits would cost more than they save
