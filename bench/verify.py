@@ -7,6 +7,7 @@ times a sequential scan the fingerprints take, and what the process needs to add
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 import tracemalloc
@@ -20,6 +21,7 @@ from typing import Any, cast
 import psycopg
 from rich.console import Console
 
+from bench.history import append, document
 from bench.port import Figures, Goal, Options, Say, Section, rounds
 from bench.table import rendered
 from tenure.attribution.spec import RowSource
@@ -154,10 +156,11 @@ def _allocated(connection: psycopg.Connection[Any]) -> int:
 
 
 def main() -> int:
-    """Measure and print; return 1 when the goal was not reached."""
+    """Measure, print and keep; return 1 when the goal was not reached."""
     parser = argparse.ArgumentParser(prog="python -m bench.verify", description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--no-history", action="store_true", help="add nothing to the history")
     options = parser.parse_args()
     console, err = Console(width=140, highlight=False), Console(stderr=True)
     with tempfile.TemporaryDirectory(prefix="tenure-bench-", ignore_cleanup_errors=True) as scratch:
@@ -165,6 +168,8 @@ def main() -> int:
         found = list(sections(asked, lambda text: err.print(text, highlight=False)))
     for section in found:
         console.print(rendered(section))
+    if not options.no_history:
+        append(document(found, ["verify", *sys.argv[1:]]))
     return 0 if all(goal.met for section in found for goal in section.goals) else 1
 
 
