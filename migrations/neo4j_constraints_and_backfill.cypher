@@ -190,8 +190,8 @@ CALL (n) {
   WITH *, CASE WHEN n_p = toStringOrNull(n_p) THEN n_p WHEN toStringOrNull(n_p) ENDS WITH '.0' THEN toString(toInteger(n_p)) ELSE toStringOrNull(n_p) END AS n_px
   OPTIONAL MATCH (n_k:tenure_value) WHERE n_k.value = n_px
   WITH *, CASE WHEN n_p IS NULL OR n_p = [] OR n_p IN ['', 'default'] THEN 'nothing' WHEN n_px = '__quarantine__' THEN 'quarantined' WHEN n_px = '__shared__' THEN 'shared' WHEN n_k IS NOT NULL THEN 'tenant' ELSE 'unknown' END AS n_e, coalesce(n_k.tenant, n_px) AS n_ev
-  WITH *, CASE WHEN n_e = 'nothing' OR (n_e = 'tenant' AND n_b = 'assigned' AND n_t = n_ev) THEN n_b WHEN n_e = 'quarantined' THEN 'quarantine' WHEN n_e = 'shared' THEN 'shared' WHEN n_e = 'tenant' AND n_b = 'unassigned' THEN 'assigned' WHEN n_e = 'unknown' AND n_b = 'unassigned' THEN n_b WHEN n_e = 'tenant' THEN 'conflict' ELSE 'conflict' END AS n_d,
-    CASE WHEN n_e = 'nothing' OR (n_e = 'tenant' AND n_b = 'assigned' AND n_t = n_ev) THEN n_t WHEN n_e = 'quarantined' THEN null WHEN n_e = 'shared' THEN null WHEN n_e = 'tenant' AND n_b = 'unassigned' THEN n_ev WHEN n_e = 'unknown' AND n_b = 'unassigned' THEN null WHEN n_e = 'tenant' THEN coalesce(n_t, n_ev) ELSE n_t END AS n_w
+  WITH *, CASE WHEN n_e = 'nothing' OR (n_e = 'tenant' AND n_b = 'assigned' AND n_t = n_ev) THEN n_b WHEN n_e = 'quarantined' THEN 'quarantine' WHEN n_e = 'shared' THEN 'shared' WHEN n_e = 'tenant' AND n_b = 'unassigned' THEN 'assigned' WHEN n_e = 'unknown' AND n_b IN ['unassigned', 'quarantine'] THEN n_b WHEN n_e = 'tenant' THEN 'conflict' ELSE 'conflict' END AS n_d,
+    CASE WHEN n_e = 'nothing' OR (n_e = 'tenant' AND n_b = 'assigned' AND n_t = n_ev) THEN n_t WHEN n_e = 'quarantined' THEN null WHEN n_e = 'shared' THEN null WHEN n_e = 'tenant' AND n_b = 'unassigned' THEN n_ev WHEN n_e = 'unknown' AND n_b IN ['unassigned', 'quarantine'] THEN null WHEN n_e = 'tenant' THEN coalesce(n_t, n_ev) ELSE n_t END AS n_w
   WITH *, CASE WHEN n_e IN ['quarantined', 'shared'] THEN null ELSE CASE n_d WHEN 'assigned' THEN n_w WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN null ELSE '__quarantine__' END END AS n_key
   FOREACH (_ IN CASE WHEN n_key IS NOT NULL AND n_key <> coalesce(n_px, '') AND (n.`project_id` IS NULL OR n.`project_id` IN ['', 'default']) THEN [1] ELSE [] END | SET n.`project_id` = n_key)
   SET n.tenure_says = CASE WHEN n_key IS NULL AND n_d IN ['unassigned', 'conflict'] THEN 'nothing' WHEN coalesce(n_key, n_ev) = '__quarantine__' THEN 'quarantined' WHEN coalesce(n_key, n_ev) = '__shared__' THEN 'shared' WHEN coalesce(n_key, n_ev) IS NULL THEN 'nothing' ELSE 'tenant' END,
@@ -220,15 +220,15 @@ CYPHER 5 MATCH (n:`Categoria`)
 CALL (n) {
   CALL (n) {
     MATCH (n)-[r:`REL`]-(m) WHERE m <> n
-    WITH *, 'nothing' AS r_who, [] AS r_of
     WITH *, m.`project_id` AS m_p
     WITH *, CASE WHEN m_p = toStringOrNull(m_p) THEN m_p WHEN toStringOrNull(m_p) ENDS WITH '.0' THEN toString(toInteger(m_p)) ELSE toStringOrNull(m_p) END AS m_px
     OPTIONAL MATCH (m_k:tenure_value) WHERE m_k.value = m_px
     WITH *, CASE WHEN m_p IS NULL OR m_p = [] OR m_p IN ['', 'default'] THEN 'nothing' WHEN m_px = '__quarantine__' THEN 'quarantined' WHEN m_px = '__shared__' THEN 'shared' WHEN m_k IS NOT NULL THEN 'tenant' ELSE 'unknown' END AS m_e, coalesce(m_k.tenant, m_px) AS m_ev
     WITH *, CASE WHEN m:`Entrevista` THEN m_e WHEN m:`Fragmento` THEN m_e WHEN m:`Codigo` THEN coalesce(m.tenure_says, 'nothing') WHEN m:`Categoria` THEN 'nothing' ELSE 'nothing' END AS m_who,
       CASE WHEN m:`Entrevista` THEN CASE m_e WHEN 'tenant' THEN [m_ev] ELSE [] END WHEN m:`Fragmento` THEN CASE m_e WHEN 'tenant' THEN [m_ev] ELSE [] END WHEN m:`Codigo` THEN coalesce(m.tenure_several, []) WHEN m:`Categoria` THEN [] ELSE [] END AS m_of
+    WITH *, null AS r_who, [] AS r_of
     WITH *, CASE WHEN size(m_of) > 1 THEN [t IN m_of WHERE t IN coalesce(r.tenure_owned, []) + coalesce(r.tenure_more, [])] ELSE [] END AS both
-    WITH CASE r_who WHEN 'nothing' THEN m_who ELSE r_who END AS who, CASE WHEN r_who <> 'nothing' THEN r_of WHEN size(both) > 0 THEN both ELSE m_of END AS of, count(*) AS times
+    WITH coalesce(r_who, m_who) AS who, CASE WHEN r_who IS NOT NULL THEN r_of WHEN size(both) > 0 THEN both ELSE m_of END AS of, count(*) AS times
     RETURN collect([who, of, times]) AS found_1
   }
   WITH n, found_1 AS found
@@ -259,8 +259,8 @@ CALL (n) {
   WITH *, CASE WHEN n_p = toStringOrNull(n_p) THEN n_p WHEN toStringOrNull(n_p) ENDS WITH '.0' THEN toString(toInteger(n_p)) ELSE toStringOrNull(n_p) END AS n_px
   OPTIONAL MATCH (n_k:tenure_value) WHERE n_k.value = n_px
   WITH *, CASE WHEN n_p IS NULL OR n_p = [] OR n_p IN ['', 'default'] THEN 'nothing' WHEN n_px = '__quarantine__' THEN 'quarantined' WHEN n_px = '__shared__' THEN 'shared' WHEN n_k IS NOT NULL THEN 'tenant' ELSE 'unknown' END AS n_e, coalesce(n_k.tenant, n_px) AS n_ev
-  WITH *, CASE WHEN n_e = 'nothing' OR (n_e = 'tenant' AND n_b = 'assigned' AND n_t = n_ev) THEN n_b WHEN n_e = 'quarantined' THEN 'quarantine' WHEN n_e = 'shared' THEN 'shared' WHEN n_e = 'tenant' AND n_b = 'unassigned' THEN 'assigned' WHEN n_e = 'unknown' AND n_b = 'unassigned' THEN n_b WHEN n_e = 'tenant' THEN 'conflict' ELSE 'conflict' END AS n_d,
-    CASE WHEN n_e = 'nothing' OR (n_e = 'tenant' AND n_b = 'assigned' AND n_t = n_ev) THEN n_t WHEN n_e = 'quarantined' THEN null WHEN n_e = 'shared' THEN null WHEN n_e = 'tenant' AND n_b = 'unassigned' THEN n_ev WHEN n_e = 'unknown' AND n_b = 'unassigned' THEN null WHEN n_e = 'tenant' THEN coalesce(n_t, n_ev) ELSE n_t END AS n_w
+  WITH *, CASE WHEN n_e = 'nothing' OR (n_e = 'tenant' AND n_b = 'assigned' AND n_t = n_ev) THEN n_b WHEN n_e = 'quarantined' THEN 'quarantine' WHEN n_e = 'shared' THEN 'shared' WHEN n_e = 'tenant' AND n_b = 'unassigned' THEN 'assigned' WHEN n_e = 'unknown' AND n_b IN ['unassigned', 'quarantine'] THEN n_b WHEN n_e = 'tenant' THEN 'conflict' ELSE 'conflict' END AS n_d,
+    CASE WHEN n_e = 'nothing' OR (n_e = 'tenant' AND n_b = 'assigned' AND n_t = n_ev) THEN n_t WHEN n_e = 'quarantined' THEN null WHEN n_e = 'shared' THEN null WHEN n_e = 'tenant' AND n_b = 'unassigned' THEN n_ev WHEN n_e = 'unknown' AND n_b IN ['unassigned', 'quarantine'] THEN null WHEN n_e = 'tenant' THEN coalesce(n_t, n_ev) ELSE n_t END AS n_w
   WITH *, CASE WHEN n_e IN ['quarantined', 'shared'] THEN null ELSE CASE n_d WHEN 'assigned' THEN n_w WHEN 'shared' THEN '__shared__' WHEN 'quarantine' THEN '__quarantine__' WHEN 'conflict' THEN null ELSE '__quarantine__' END END AS n_key
   FOREACH (_ IN CASE WHEN n_key IS NOT NULL AND n_key <> coalesce(n_px, '') AND (n.`project_id` IS NULL OR n.`project_id` IN ['', 'default']) THEN [1] ELSE [] END | SET n.`project_id` = n_key)
   SET n.tenure_says = CASE WHEN n_key IS NULL AND n_d IN ['unassigned', 'conflict'] THEN 'nothing' WHEN coalesce(n_key, n_ev) = '__quarantine__' THEN 'quarantined' WHEN coalesce(n_key, n_ev) = '__shared__' THEN 'shared' WHEN coalesce(n_key, n_ev) IS NULL THEN 'nothing' ELSE 'tenant' END,

@@ -15,6 +15,7 @@ from tenure.attribution.end_rows import end_rows
 from tenure.attribution.graph import GraphSpec, NodeSpec, RelationshipSpec
 from tenure.attribution.graph_around import CHUNK, Around, Mode
 from tenure.attribution.graph_memory import Memory, Trail
+from tenure.attribution.graph_own import with_own_value
 from tenure.attribution.graph_read import OTHER, SHARED, Node, Relationship, Shapes, chunks, untagged_values
 from tenure.attribution.graph_values import (
     NOWHERE,
@@ -26,7 +27,7 @@ from tenure.attribution.graph_values import (
     limited,
     named,
 )
-from tenure.attribution.items import Item, Lookups, decide_items
+from tenure.attribution.items import Item, Lookups, answers_of, decide_items
 from tenure.attribution.resolve import NOTHING, Answer, Says
 from tenure.attribution.spec import EndRowsSource, EndsSource, ItemRule, NeighboursSource, Policy
 
@@ -99,15 +100,11 @@ class Attributor:
 
     def relationships(self, spec: RelationshipSpec, rows: Sequence[Relationship]) -> list[Decided]:
         """Decide a page of relationships of one type."""
-        answers: list[dict[int, Answer]] = [{} for _ in rows]
+        answers = self._end_rows(spec, rows)
         several: list[frozenset[str]] = [NOWHERE for _ in rows]
         reasons = [""] * len(rows)
         for place, source in enumerate(spec.rule.sources):
-            if isinstance(source, EndRowsSource):
-                found = end_rows(self._lookups, source, [self._identities(row) for row in rows])
-                for index, answer in enumerate(found):
-                    answers[index][place] = answer
-            elif isinstance(source, EndsSource):
+            if isinstance(source, EndsSource):
                 for index, (answer, tenants, reason) in enumerate(self._ends(spec, rows)):
                     answers[index][place] = answer
                     several[index], reasons[index] = tenants, reason
@@ -258,39 +255,41 @@ class Attributor:
     def _own(self, spec: RelationshipSpec, pairs: Sequence[tuple[str, Relationship]], trail: Trail) -> list[Belongs]:
         """Return to whom relationships belong as seen from one end: by their own sources, else by the other end."""
         rows = [row for _, row in pairs]
-        own = tuple(source for source in spec.rule.sources if not isinstance(source, EndsSource))
-        found = [Belongs(NOTHING)] * len(rows)
-        if own:
-            # Without a value of its own a relationship goes by the other end: its policy has its say only at the end.
-            policy = Policy(existing=spec.rule.policy.existing) if spec.by_ends else spec.rule.policy
-            rule = ItemRule(key=spec.rule.key, sources=own, policy=policy)
-            answers: list[dict[int, Answer]] = [{} for _ in rows]
-            for place, source in enumerate(own):
-                if isinstance(source, EndRowsSource):
-                    pages = end_rows(self._lookups, source, [self._identities(row) for row in rows])
-                    for index, answer in enumerate(pages):
-                        answers[index][place] = answer
-            items = [
-                Item(None, row.fields, None if spec.by_ends else row.present, answer)
-                for row, answer in zip(rows, answers, strict=True)
+        answers = self._end_rows(spec, rows)
+        if not spec.by_ends:
+            items = [Item(None, row.fields, row.present, found) for row, found in zip(rows, answers, strict=True)]
+            decisions = decide_items(spec.rule, items, self._lookups)
+            return [
+                self._final(spec.rule.policy, row.present, Decided(one))
+                for row, one in zip(rows, decisions, strict=True)
             ]
-            decisions = decide_items(rule, items, self._lookups)
-            found = [
-                self._final(policy, item.present, Decided(decision))
-                for item, decision in zip(items, decisions, strict=True)
-            ]
-            if not spec.by_ends:
-                return found
-        open_places = [index for index, belongs in enumerate(found) if belongs.answer.says is Says.NOTHING]
-        others = {i: rows[i].end if rows[i].start.element == pairs[i][0] else rows[i].start for i in open_places}
-        ends = self.belongs(others.values(), trail)
-        owners = self._owners(spec, [rows[i] for i in open_places if len(ends[others[i].element].tenants) > 1], trail)
-        for index in open_places:
-            belongs = ends[others[index].element]
-            entries = owners.get(rows[index].element)
-            common = belongs.tenants & entries.tenants() if entries is not None else NOWHERE
-            found[index] = Belongs(belongs.answer, common) if common else belongs
+        items = [Item(None, row.fields, None, found) for row, found in zip(rows, answers, strict=True)]
+        said = answers_of(spec.rule, items, self._lookups)
+        others = [row.end if row.start.element == element else row.start for element, row in pairs]
+        ends = self.belongs(others, trail)
+        silent = [all(answer.says is Says.NOTHING for answer in found) for found in said]
+        seen = [ends[other.element] for other in others]
+        listed = [row for row, mute, end in zip(rows, silent, seen, strict=True) if mute and len(end.tenants) > 1]
+        owners = self._owners(spec, listed, trail)
+        found = []
+        for row, mute, end, own in zip(rows, silent, seen, said, strict=True):
+            entries = owners.get(row.element)
+            common = end.tenants & entries.tenants() if entries is not None else NOWHERE
+            if not mute:
+                found.append(with_own_value(spec.rule, own, end))
+            else:
+                found.append(Belongs(end.answer, common) if common else end)
         return found
+
+    def _end_rows(self, spec: RelationshipSpec, rows: Sequence[Relationship]) -> list[dict[int, Answer]]:
+        """Return what rows that name both ends say of relationships, by the place of the source."""
+        answers: list[dict[int, Answer]] = [{} for _ in rows]
+        for place, source in enumerate(spec.rule.sources):
+            if isinstance(source, EndRowsSource):
+                found = end_rows(self._lookups, source, [self._identities(row) for row in rows])
+                for index, answer in enumerate(found):
+                    answers[index][place] = answer
+        return answers
 
     # Ends.
 

@@ -154,18 +154,25 @@ class Lookups:
 
 def decide_items(rule: ItemRule, items: Sequence[Item], lookups: Lookups) -> list[Decision]:
     """Decide a page of items: one question to Postgres per source, none per item."""
-    columns = [_answers(source, place, items, lookups) for place, source in enumerate(rule.sources)]
+    said = answers_of(rule, items, lookups)
     lookups.values(item.present for item in items if _is_scalar(item.present))
     return [
         decide(
-            [answers[index] for answers in columns],
+            answers,
             lookups.present(item.present),
             as_text(item.present) if item.present is not None else None,
             rule.policy,
             rule.key,
         )
-        for index, item in enumerate(items)
+        for item, answers in zip(items, said, strict=True)
     ]
+
+
+def answers_of(rule: ItemRule, items: Sequence[Item], lookups: Lookups) -> list[tuple[Answer, ...]]:
+    """Return what the sources say of each item of a page, in the order of the rule."""
+    return list(
+        zip(*(_answers(source, place, items, lookups) for place, source in enumerate(rule.sources)), strict=True)
+    )
 
 
 def _answers(source: ItemSource, place: int, items: Sequence[Item], lookups: Lookups) -> list[Answer]:

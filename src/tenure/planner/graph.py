@@ -169,38 +169,42 @@ def _unknown_types(label: str, spec: NodeSpec, catalog: Neo4jCatalog) -> Iterato
 def _order(graph: GraphRules, nodes: dict[str, NodeSpec], catalog: Neo4jCatalog, findings: list[Finding]) -> list[str]:
     """Return the labels so that those whose tenant comes from neighbours follow the labels of these neighbours.
 
-    A relationship with a source of its own says itself to whom it belongs, so the label at its other end is not waited
-    for.
+    A relationship with a source of its own says itself to whom it belongs, so the label at its other end need not be
+    waited for; it is, where that does not lead in a circle, if the relationship goes by its ends as well.
     """
-    waits: dict[str, set[str]] = {label: set() for label in nodes}
+    needed: dict[str, set[str]] = {label: set() for label in nodes}
+    wanted: dict[str, set[str]] = {label: set() for label in nodes}
     for label, spec in nodes.items():
         for source in spec.rule.sources:
             if not isinstance(source, NeighboursSource):
                 continue
             for type_ in source.types:
                 rule = graph.relationships.get(type_)
-                if rule is not None and any(not isinstance(own, sources.Ends) for own in rule.sources):
+                by_ends = [isinstance(one, sources.Ends) for one in rule.sources] if rule is not None else [True]
+                if not any(by_ends):
                     continue
                 found = catalog.relationship_type(type_)
                 for end in found.ends if found is not None else ():
                     if label in (end.start, end.end):
                         other = end.end if end.start == label else end.start
                         if other in nodes and other != label:
-                            waits[label].add(other)
-    try:
-        return list(TopologicalSorter(waits).static_order())
-    except CycleError as error:
-        around = " -> ".join(reversed(error.args[1]))
-        findings.append(
-            problem(
-                "TEN005",
-                error.args[1][0],
-                f"the `neighbours` sources form a cycle: {around}",
-                "Give one of these labels a source that does not lead back to it, or the relationship one of its own.",
-                "neo4j",
-            )
+                            (needed if all(by_ends) else wanted)[label].add(other)
+    around: list[str] = []
+    for waits in ({label: needed[label] | wanted[label] for label in nodes}, needed):
+        try:
+            return list(TopologicalSorter(waits).static_order())
+        except CycleError as error:
+            around = error.args[1]
+    findings.append(
+        problem(
+            "TEN005",
+            around[0],
+            f"the `neighbours` sources form a cycle: {' -> '.join(reversed(around))}",
+            "Give one of these labels a source that does not lead back to it, or the relationship one of its own.",
+            "neo4j",
         )
-        return list(nodes)
+    )
+    return list(nodes)
 
 
 def expand(plan: GraphPlan) -> Iterator[Operation]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tenure.attribution.graph import GraphSpec, NodeSpec, RelationshipSpec
-from tenure.attribution.spec import EndRowsSource, EndsSource, NeighboursSource, Policy, RowSource
+from tenure.attribution.spec import EndsSource, NeighboursSource, RowSource
 from tenure.render.cypher_decide import (
     Answers,
     answers,
@@ -35,6 +35,7 @@ from tenure.render.cypher_terms import (
     written,
 )
 from tenure.render.exports import rows_file
+from tenure.values import TenantKey
 
 
 def open_nodes(graph: GraphSpec, spec: NodeSpec) -> str:
@@ -184,22 +185,11 @@ def _each(graph: GraphSpec, spec: NodeSpec, relationship: RelationshipSpec) -> I
 
     By its own sources, else by the other end; where that is to be split, by the owners of what the lists name.
     """
-    key, by_ends = graph.key, relationship.by_ends
+    key, policy = graph.key, relationship.rule.policy
     yield f"MATCH (n)-[r:{name(relationship.type)}]-(m) WHERE m <> n"
-    own = [(place, s) for place, s in enumerate(relationship.rule.sources) if not isinstance(s, EndsSource)]
-    policy = Policy(existing=relationship.rule.policy.existing) if by_ends else relationship.rule.policy
-    if own:
-        given = {
-            number: (f"coalesce(r.{SAYS}_{place}, 'nothing')", f"r.{VALUE}_{place}")
-            for number, (place, source) in enumerate(own)
-            if isinstance(source, RowSource | EndRowsSource)
-        }
-        yield from derive("r", answers(key, "r", [source for _, source in own], given))
-        if by_ends:
-            # Without a value of its own it goes by the other end: its key and its policy have their say later.
-            yield "WITH *, 'nothing' AS r_e, null AS r_ev"
-        else:
-            yield from present(key, "r")
+    if not relationship.by_ends:
+        yield from derive("r", answers(key, "r", relationship.rule.sources))
+        yield from present(key, "r")
         yield from weigh("r", policy)
         yield f"WITH *, {key_for(key, 'r', policy)} AS r_key"
         nobody = "'shared'" if policy.unassigned == "keep_null" else "'nothing'"
@@ -207,18 +197,45 @@ def _each(graph: GraphSpec, spec: NodeSpec, relationship: RelationshipSpec) -> I
             f"WITH *, CASE WHEN r_key IS NULL AND r_d IN ['unassigned', 'conflict'] THEN {nobody} "
             f"WHEN coalesce(r_key, r_ev) IS NULL THEN {nobody} "
             f"WHEN coalesce(r_key, r_ev) = {text(key.quarantine)} THEN 'quarantined' "
-            f"WHEN coalesce(r_key, r_ev) = {text(key.shared)} THEN 'shared' ELSE 'tenant' END AS r_who, "
-            "[t IN [coalesce(r_key, r_ev)] WHERE t IS NOT NULL] AS r_of"
+            f"WHEN coalesce(r_key, r_ev) = {text(key.shared)} THEN 'shared' ELSE 'tenant' END AS who, "
+            "[t IN [coalesce(r_key, r_ev)] WHERE t IS NOT NULL] AS of"
         )
-        if not by_ends:
-            yield "WITH r_who AS who, r_of AS of, count(*) AS times"
-            return
-    else:
-        yield "WITH *, 'nothing' AS r_who, [] AS r_of"
+        yield "WITH who, of, count(*) AS times"
+        return
     yield from belongs(graph, "m", asking=spec.label)
+    if relationship.has_own_source:
+        yield from _own(key, relationship)
+    else:
+        yield "WITH *, null AS r_who, [] AS r_of"
     listed = f"coalesce(r.{OWNED}, []) + coalesce(r.{MORE}, [])"
     yield f"WITH *, CASE WHEN size(m_of) > 1 THEN [t IN m_of WHERE t IN {listed}] ELSE [] END AS both"
     yield (
-        "WITH CASE r_who WHEN 'nothing' THEN m_who ELSE r_who END AS who, CASE WHEN r_who <> 'nothing' THEN r_of "
-        "WHEN size(both) > 0 THEN both ELSE m_of END AS of, count(*) AS times"
+        "WITH coalesce(r_who, m_who) AS who, CASE WHEN r_who IS NOT NULL THEN r_of WHEN size(both) > 0 THEN both "
+        "ELSE m_of END AS of, count(*) AS times"
+    )
+
+
+def _own(key: TenantKey, relationship: RelationshipSpec) -> Iterator[str]:
+    """Yield the lines that make `r_who` and `r_of` as `attribution.graph_own` does: null without a value of its own."""
+    sources, policy = relationship.rule.sources, relationship.rule.policy
+    ends = [place for place, source in enumerate(sources) if isinstance(source, EndsSource)]
+    own = answers(key, "r", sources, dict.fromkeys(ends, ("'nothing'", "null")))
+    yield from derive("r", own)
+    yield "WITH *, CASE r_b WHEN 'assigned' THEN r_t END AS r_own"
+    yield (
+        "WITH *, CASE WHEN m_who = 'tenant' AND NOT coalesce(r_own IN m_of, false) AND size(m_of) <> 1 "
+        "THEN 'several' ELSE m_who END AS end_says, CASE WHEN r_own IN m_of THEN r_own ELSE m_of[0] END AS end_value"
+    )
+    whole = Answers(
+        (),
+        tuple("end_says" if place in ends else said for place, said in enumerate(own.says)),
+        tuple("end_value" if place in ends else value for place, value in enumerate(own.values)),
+    )
+    yield from derive("q", whole)
+    first = "WHEN q_b = 'conflict' AND q_t IS NOT NULL THEN 'tenant' " if policy.conflict == "first" else ""
+    yield (
+        "WITH *, CASE WHEN all(s IN r_says WHERE s = 'nothing') OR (q_b = 'assigned' AND r_own IS NULL) THEN null "
+        "WHEN q_b = 'quarantine' THEN 'quarantined' WHEN q_b = 'shared' THEN 'shared' "
+        f"WHEN q_b = 'assigned' THEN 'tenant' {first}ELSE 'nothing' END AS r_who, "
+        "[t IN [q_t] WHERE t IS NOT NULL] AS r_of"
     )
