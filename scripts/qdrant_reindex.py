@@ -187,8 +187,9 @@ def decide(answers: Sequence[Answer], existing: Answer, policy: dict[str, Any]) 
             reason = f"the existing key is {existing.value}, the sources say {value if found == 'assigned' else reason}"
             found, value = "conflict", value or existing.value
     elif existing.says == "unknown" and not (found == "assigned" and policy["existing"] == "rederive"):
-        reason = f"the existing key {existing.value} is not a tenant"
-        found, value = ("unassigned", None) if found == "unassigned" else ("conflict", value)
+        without = f"the existing key {existing.value} is not a tenant"
+        reason = f"{reason}, and {without}" if found == "quarantine" else without
+        found, value = (found, None) if found in ("unassigned", "quarantine") else ("conflict", value)
     quarantine, shared = PLAN["quarantine"], PLAN["shared"]
     conflict = {"fail": None, "quarantine": quarantine, "first": value}
     unassigned = {"quarantine": quarantine, "shared": shared, "assign": policy["assign"]}

@@ -150,8 +150,8 @@ class World:
             if agreed or bin_ == "unassigned" or existing == "keep":
                 return "assigned", said[1]
             return (bin_, tenant) if existing == "rederive" else ("conflict", tenant or said[1])
-        if bin_ == "unassigned":
-            return "unassigned", None
+        if bin_ in ("unassigned", "quarantine"):
+            return bin_, None
         return ("assigned", tenant) if bin_ == "assigned" and existing == "rederive" else ("conflict", tenant)
 
     def _final(self, table: Table, bin_: str, tenant: str | None) -> str | None:

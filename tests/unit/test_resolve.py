@@ -122,6 +122,14 @@ class TestExisting:
     def test_a_key_that_is_no_tenant_without_a_source_is_unassigned(self) -> None:
         assert run(NOTHING, existing=UNKNOWN, present="zz").bin == "unassigned"
 
+    @pytest.mark.parametrize("existing", ["conflict", "keep", "rederive"])
+    @pytest.mark.parametrize("conflict", ["fail", "quarantine", "first"])
+    def test_a_key_that_is_no_tenant_gives_way_to_a_quarantined_parent(self, existing: str, conflict: str) -> None:
+        policy = Policy.model_validate({"existing": existing, "conflict": conflict})
+        reason = "its parent is quarantined, and the existing key zz is not a tenant"
+        decided = run(A, QUARANTINED, existing=UNKNOWN, present="zz", policy=policy)
+        assert decided == Decision("quarantine", "__quarantine__", reason)
+
     def test_a_sentinel_stays_until_it_is_released(self) -> None:
         assert run(A, existing=QUARANTINED, present="__quarantine__") == Decision("quarantine", None)
         assert run(A, existing=SHARED, present="__shared__") == Decision("shared", None)

@@ -113,6 +113,9 @@ def _weigh(
         return derived, value, reason, False
     if derived == "unassigned":
         return derived, None, f"the existing key {existing.value} is not a tenant", False
+    if derived == "quarantine":
+        # Nobody is named by either: there is nothing to choose between, and the parent goes before.
+        return derived, None, f"{reason}, and the existing key {existing.value} is not a tenant", False
     return "conflict", value, f"the existing key {existing.value} is not a tenant", False
 
 

@@ -258,6 +258,7 @@ def _weigh(rule: RowRule, scope: Scope) -> sql.Composed:
         ("e.says = 'tenant' AND s.bin = 'assigned' AND s.value = e.value", "s.bin", "s.value", "s.reason"),
         ("e.says = 'tenant' AND s.bin = 'unassigned'", "'assigned'", "e.value", "'set by the application'"),
         ("e.says = 'unknown' AND s.bin = 'unassigned'", "s.bin", "NULL", not_tenant),
+        ("e.says = 'unknown' AND s.bin = 'quarantine'", "s.bin", "NULL", f"s.reason || ', and ' || {not_tenant}"),
     ]
     if rule.policy.existing == "rederive":
         cases.append(("e.says = 'unknown' AND s.bin <> 'assigned'", "'conflict'", "s.value", not_tenant))

@@ -123,7 +123,7 @@ def weigh(item: str, policy: Policy) -> tuple[str, ...]:
         (f"{e} = 'quarantined'", "'quarantine'", "null"),
         (f"{e} = 'shared'", "'shared'", "null"),
         (f"{e} = 'tenant' AND {b} = 'unassigned'", "'assigned'", ev),
-        (f"{e} = 'unknown' AND {b} = 'unassigned'", b, "null"),
+        (f"{e} = 'unknown' AND {b} IN ['unassigned', 'quarantine']", b, "null"),
     ]
     if policy.existing == "rederive":
         cases += [(f"{e} = 'unknown' AND {b} <> 'assigned'", "'conflict'", t)]
