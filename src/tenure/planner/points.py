@@ -50,6 +50,18 @@ def rules(playbook: Playbook, catalog: Catalog, built: RowRules) -> PointPlan:
         if len(sources_) < len(resolved):
             continue
         item_rule = ItemRule(key=built.key, sources=sources_, policy=resolved_policy(playbook.policy(rule)))
+        if isinstance(rule.ids, Rekey) and item_rule.policy.unassigned == "keep_null":
+            found.findings.append(
+                problem(
+                    "TEN012",
+                    name,
+                    "`unassigned: keep_null` with `ids: rekey`: an id is made of the tenant, so a point that keeps "
+                    "none has no id in the copy, and can never be carried over",
+                    "Write `unassigned: shared` for points that every tenant may read, or `quarantine`; or leave the "
+                    "ids as they are: `ids: keep`.",
+                    "qdrant",
+                )
+            )
         specs.append(PointSpec(collection=name, rule=item_rule))
         found.rules[name] = rule
         found.sizes[name] = collection.points
