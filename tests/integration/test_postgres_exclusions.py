@@ -204,8 +204,13 @@ def test_a_rollback_by_the_runner(postgres_dsn: str, tmp_path: Path) -> None:
     case = EXCLUSIONS["gist"]
     with application(postgres_dsn, tmp_path, PROJECTS + case.schema, case.tables) as app:
         app.contracted()
+        forecast = Rollback(app.session.context(), app.plan()).plan(Phase.INSPECT)
+        (said,) = [note for note in forecast.notes if note.id == "TEN034"]
+        assert (forecast.lossless, said.severity) == (True, "info")
+        assert "built again under ACCESS EXCLUSIVE (LOCKS_TABLE)" in said.title
         Rollback(app.session.context(), app.plan()).run(Phase.INSPECT)
         app.untouched()
+        assert Rollback(app.session.context(), app.plan()).plan(Phase.INSPECT).notes == ()
         app.execute("CREATE EXTENSION btree_gist")
         app.contracted()
         Rollback(app.session.context(), app.plan()).run(Phase.INSPECT)

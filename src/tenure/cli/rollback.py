@@ -105,7 +105,7 @@ def _print_plan(forecast: RollbackPlan, as_json: bool) -> None:
     # Last, where the eye falls: what decides.
     click.echo()
     for finding in (*forecast.blocking, *forecast.notes):
-        kind = "BLOCKS" if finding.severity == "error" else "would be lost"
+        kind = {"error": "BLOCKS", "warning": "would be lost"}.get(finding.severity, "mind")
         click.echo(f"{kind}: {clean(finding.object)}: {clean(finding.title)} ({finding.count:,}).")
         for sample in finding.sample[:SAMPLES]:
             click.echo(f"  {clean(str(sample))}")

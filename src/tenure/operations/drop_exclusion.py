@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from psycopg import errors
 
+from tenure.attribution.rows import table_sql
 from tenure.errors import RefusedError
+from tenure.findings import say
 from tenure.operations.base import Operation
 from tenure.operations.drop_unique import depended_on
 from tenure.operations.exclusion import Exclusion, counted
@@ -69,22 +71,33 @@ class DropExclusion(Operation):
         return Outcome(left=int(self.old.exists(ctx)))
 
     def losses(self, ctx: Context) -> Iterable[Finding]:
-        """Return the pairs of rows that stand against it by now: they forbid the way back."""
+        """Return the pairs of rows that forbid the way back by now; else what it will keep waiting, and how much."""
         if self.old.exists(ctx):
             return
+        table = table_sql(self.old.table).as_string(None)
         with ctx.postgres.connection() as connection:
             count, sample = self.old.conflicts(connection)
+            size = connection.execute("SELECT pg_size_pretty(pg_table_size(to_regclass(%s)))", (table,)).fetchone()
         if count:
-            yield Finding(
-                id="TEN031",
-                severity="error",
-                store="postgres",
-                object=self.object,
-                title=f"{counted(count)} pair(s) of rows meet by now, which {self.old.name} would forbid",
+            yield say(
+                "TEN031",
+                "error",
+                self.object,
+                f"{counted(count)} pair(s) of rows meet by now, which {self.old.name} would forbid",
+                "Only deleting or changing rows would bring it back; tenure does neither. Go forward instead.",
                 count=count,
                 sample=sample,
-                remedy="Only deleting or changing rows would bring it back; tenure does neither. Go forward instead.",
             )
+            return
+        yield say(
+            "TEN034",
+            "info",
+            self.object,
+            f"exclusion constraint {self.old.name} is built again under ACCESS EXCLUSIVE ({Hazard.LOCKS_TABLE}): "
+            f"nobody reads or writes {self.old.table.display} until its index is there ({size[0] if size else '?'})",
+            "Choose a quiet hour, as for `--allow LOCKS_TABLE` on the way forward: `tenure rollback` takes your word "
+            "for this too.",
+        )
 
     def undo(self, ctx: Context) -> Outcome:
         """Build it again as it was. Errors: OperationFailedError when rows stand against it by now."""

@@ -18,6 +18,7 @@ from tenure.attribution.rows import raw, table_sql
 from tenure.attribution.spec import RowRule
 from tenure.catalog import Catalog
 from tenure.errors import OperationFailedError
+from tenure.findings import say
 from tenure.operations.text import not_null_check, short_name
 from tenure.values import Finding, Frozen, TableName
 
@@ -130,17 +131,16 @@ def refused_keys(ctx: Context, rule: RowRule, put_back: sql.Composed) -> Iterato
                 )
             ).fetchall()
             off, on = lift(rule, [obstacle])
-            yield Finding(
-                id="TEN030",
-                severity="error",
-                store="postgres",
-                object=f"{rule.table.display}.{obstacle.name}",
-                title=f"{obstacle.what} {obstacle.name} of {rule.table.display} forbids the {rule.key.name} that "
+            yield say(
+                "TEN030",
+                "error",
+                f"{rule.table.display}.{obstacle.name}",
+                f"{obstacle.what} {obstacle.name} of {rule.table.display} forbids the {rule.key.name} that "
                 f"{row[0]} row(s) had before tenure came: {obstacle.definition}",
+                f"It came after tenure. Drop it ({off[0].as_string(None)};), roll back, and add it again if it "
+                f"still fits ({on[-1].as_string(None)};).",
                 count=row[0],
                 sample=tuple(value for (value,) in sample),
-                remedy=f"It came after tenure. Drop it ({off[0].as_string(None)};), roll back, and add it again if it "
-                f"still fits ({on[-1].as_string(None)};).",
             )
 
 
@@ -179,14 +179,13 @@ def readers(ctx: Context, table: TableName, key: str) -> Iterator[Finding]:
         name = table_sql(table).as_string(None)
         found = tuple(row[0] for row in connection.execute(_DEPENDENTS, (name, key, ours)).fetchall())
     if found:
-        yield Finding(
-            id="TEN030",
-            severity="error",
-            store="postgres",
-            object=table.display,
-            title=f"{len(found)} object(s) that came after tenure read {table.display}.{key}, which goes with the "
+        yield say(
+            "TEN030",
+            "error",
+            table.display,
+            f"{len(found)} object(s) that came after tenure read {table.display}.{key}, which goes with the "
             f"rollback: {', '.join(found[:SAMPLE])}",
+            "Drop them, or make them do without the column, before the rollback; tenure drops nothing of yours.",
             count=len(found),
             sample=found[:SAMPLE],
-            remedy="Drop them, or make them do without the column, before the rollback; tenure drops nothing of yours.",
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from tenure.attribution.build import RowRules
 from tenure.catalog.postgres import PostgresCatalog
+from tenure.findings import say
 from tenure.operations.base import Operation
 from tenure.operations.concurrent_index import IndexBuild
 from tenure.operations.drop_exclusion import DropExclusion
@@ -39,7 +40,7 @@ from tenure.planner.uniques import (
 )
 from tenure.planner.usages import usages
 from tenure.playbook.models import Playbook
-from tenure.values import Finding, Severity, TableName
+from tenure.values import Finding, TableName
 
 __all__ = ["constrain", "contract", "is_surrogate"]
 
@@ -78,7 +79,7 @@ def constrain(
         if reference.keep:
             title = f"foreign key {reference.key.name} stays as it is: {reference.keep}"
             remedy = f"Nothing keeps it from crossing tenants but verify; it refers to {reference.parent.display}."
-            findings.append(_say("TEN026", "info", reference.object, title, "" if reference.composite else remedy))
+            findings.append(say("TEN026", "info", reference.object, title, "" if reference.composite else remedy))
         if reference.composite:
             yield composite(catalog, built, reference)
     yield from refreshes(catalog, built)
@@ -112,7 +113,7 @@ def contract(
         if reason:
             title = f"{verdict.index.name} stays global: {reason}"
             remedy = f"Remove the reason, or say so: `unique: {{{verdict.index.name}: {{keep: REASON}}}}`."
-            findings.append(_say("TEN027", "warning", verdict.object, title, remedy))
+            findings.append(say("TEN027", "warning", verdict.object, title, remedy))
         else:
             yield _drop(catalog, verdict, operation, design)
     yield from (operation for _, _, operation in design.exclusions)
@@ -265,11 +266,11 @@ def _classes(catalog: PostgresCatalog, design: Design, key: str) -> Iterator[Fin
     names = tuple(verdict.object for verdict in found if verdict.group == "surrogate")
     if names:
         title = f"{len(names)} primary key(s) are kept (surrogate): generated ids do not repeat per tenant"
-        yield _say("TEN022", "info", "primary keys", title).model_copy(update={"count": len(names), "sample": names})
+        yield say("TEN022", "info", "primary keys", title, count=len(names), sample=names)
     for verdict in found:
         if verdict.group == "keep":
             what = "exclusion constraint" if verdict.index.exclusion else "unique"
-            yield _say("TEN022", "info", verdict.object, f"{what} {verdict.index.name} is kept: {verdict.reason}")
+            yield say("TEN022", "info", verdict.object, f"{what} {verdict.index.name} is kept: {verdict.reason}")
         elif verdict.group == "exclusion" and (reason := immovable(verdict.index, key)):
             yield stays_global(replace(verdict, reason=reason), key)
         elif verdict.group == "exclusion" and (missing := missing_extension(catalog, verdict, key)) is not None:
@@ -282,7 +283,7 @@ def _views(catalog: PostgresCatalog, built: RowRules) -> Iterator[Finding]:
         if view.materialized and any(name in built.rules for name in view.depends_on):
             for index in view.indexes:
                 if index.unique and built.key.name not in index.columns:
-                    yield _say(
+                    yield say(
                         "TEN024",
                         "warning",
                         f"{view.display}.{index.name}",
@@ -290,7 +291,3 @@ def _views(catalog: PostgresCatalog, built: RowRules) -> Iterator[Finding]:
                         "a refresh fails once two tenants share a key",
                         f"Give the view the column {built.key.name}, and the index too, before contract.",
                     )
-
-
-def _say(id_: str, severity: Severity, object_: str, title: str, remedy: str = "") -> Finding:
-    return Finding(id=id_, severity=severity, store="postgres", object=object_, title=title, count=1, remedy=remedy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tenure.attribution.spec import RowRule
 from tenure.catalog.postgres import Index, PostgresCatalog, Table
+from tenure.findings import say
 from tenure.operations.drop_exclusion import DropExclusion
 from tenure.operations.exclusion import Element, Exclusion
 from tenure.operations.rescope_exclusion import RescopeExclusion
@@ -90,15 +91,13 @@ def missing_extension(catalog: PostgresCatalog, verdict: Verdict, key: str) -> F
     if verdict.index.method != "gist" or catalog.btree_gist:
         return None
     name = verdict.index.constraint or verdict.index.name
-    return Finding(
-        id="TEN029",
-        severity="error",
-        store="postgres",
-        object=verdict.object,
-        title=f"exclusion constraint {name} cannot have {key} in it: a GiST index takes that with extension btree_gist "
+    return say(
+        "TEN029",
+        "error",
+        verdict.object,
+        f"exclusion constraint {name} cannot have {key} in it: a GiST index takes that with extension btree_gist "
         f"only, which is not there and which {catalog.role.name} may not create",
-        count=1,
-        remedy="Let an administrator install it (package postgresql-contrib) and run CREATE EXTENSION btree_gist; "
+        "Let an administrator install it (package postgresql-contrib) and run CREATE EXTENSION btree_gist; "
         f"or keep the constraint on purpose: `unique: {{{name}: {{keep: REASON}}}}`.",
     )
 
@@ -106,15 +105,13 @@ def missing_extension(catalog: PostgresCatalog, verdict: Verdict, key: str) -> F
 def locks(verdict: Verdict, operation: RescopeExclusion) -> Finding:
     """Return the notice that explains why the per-tenant form takes a lock that needs consent."""
     name = operation.replaces
-    return Finding(
-        id="TEN020",
-        severity="info",
-        store="postgres",
-        object=verdict.object,
-        title=f"exclusion constraint {name} is built per tenant under ACCESS EXCLUSIVE: Postgres builds none "
+    return say(
+        "TEN020",
+        "info",
+        verdict.object,
+        f"exclusion constraint {name} is built per tenant under ACCESS EXCLUSIVE: Postgres builds none "
         f"concurrently, so nobody reads or writes {verdict.table.display} until its index is there",
-        count=1,
-        remedy="Choose a quiet hour and give your word: `--allow LOCKS_TABLE`; the plan estimates how long. Or keep it "
+        "Choose a quiet hour and give your word: `--allow LOCKS_TABLE`; the plan estimates how long. Or keep it "
         f"global on purpose: `unique: {{{name}: {{keep: REASON}}}}`.",
     )
 
@@ -123,15 +120,13 @@ def stays_global(verdict: Verdict, key: str) -> Finding:
     """Return the warning for an exclusion constraint that holds across tenants, with what a person can do."""
     index = verdict.index
     name = index.constraint or index.name
-    return Finding(
-        id="TEN021",
-        severity="warning",
-        store="postgres",
-        object=verdict.object,
-        title=f"exclusion constraint {name} stays global: {verdict.reason}. A tenant's row is refused where it meets "
+    return say(
+        "TEN021",
+        "warning",
+        verdict.object,
+        f"exclusion constraint {name} stays global: {verdict.reason}. A tenant's row is refused where it meets "
         f"another tenant's, and so tells of it: {index.constraint_definition}",
-        count=1,
-        remedy=f"In a window, replace it by one with {quoted(key)} WITH = among its elements, on an index of method "
+        f"In a window, replace it by one with {quoted(key)} WITH = among its elements, on an index of method "
         f"gist or btree; or keep it on purpose: `unique: {{{name}: {{keep: REASON}}}}`.",
     )
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from tenure.attribution.build import RowRules
 from tenure.catalog.postgres import Column, PostgresCatalog, Slot, Table
+from tenure.findings import say
 from tenure.values import Finding, Hazard
 
 
@@ -31,25 +32,29 @@ def explanations(catalog: PostgresCatalog, built: RowRules) -> Iterator[Finding]
     filled = {name: table for name in built.rules if (table := catalog.table(name)) is not None}
     for name, table in filled.items():
         if table.publications:
-            yield _info(
+            yield say(
                 "TEN116",
+                "info",
                 name,
                 "it is published: subscribers need the key column before the first row with it arrives",
                 "Add the column on the subscribers first; the backfill sends every row once.",
-                table.publications,
+                count=len(table.publications),
+                sample=table.publications,
             )
     if any(rule.constant() is None for rule in built.rules.values()):
         yield from (slot_finding(slot) for slot in catalog.slots if slot.kind == "logical")
     for name, table in filled.items():
         columns = stored(table)
         if columns and built.rules[name].constant() is None:
-            yield _info(
+            yield say(
                 "TEN126",
+                "info",
                 name,
                 "stored generated columns are computed anew for every row that gets its key: "
                 f"{', '.join(column.name for column in columns)}",
                 "Their values stay; an expensive expression makes the backfill slower: watch its first minutes.",
-                tuple({column.name: column.generation} for column in columns),
+                count=len(columns),
+                sample=tuple({column.name: column.generation} for column in columns),
             )
 
 
@@ -58,30 +63,26 @@ def slot_finding(slot: Slot) -> Finding:
     state = f"{'active' if slot.active else 'inactive'}: {slot.retained_bytes} bytes of WAL are kept for it"
     inactive = "An inactive slot keeps all WAL that the backfill writes: drop it if it is dead."
     if slot.kind != "logical":
-        return _info("TEN116", slot.name, f"{slot.kind} replication slot, {state}", "" if slot.active else inactive)
+        return say(
+            "TEN116",
+            "info",
+            slot.name,
+            f"{slot.kind} replication slot, {state}",
+            "" if slot.active else inactive,
+            count=0,
+        )
     reach = (
         "in published tables, and has the others decoded all the same"
         if slot.plugin == "pgoutput"
         else "in any table, published or not"
     )
-    return _info(
+    return say(
         "TEN116",
+        "info",
         slot.name,
         f"logical replication slot ({slot.plugin}), {state}. Whoever reads it gets an UPDATE for each row that gets "
         f"its key {reach}",
         "Tell its reader before: new column, many updates, before-images where REPLICA IDENTITY is FULL. The run waits "
         f"while it keeps more than `limits.slot_wal`. {inactive}",
-    )
-
-
-def _info(id_: str, name: str, title: str, remedy: str, sample: tuple[object, ...] = ()) -> Finding:
-    return Finding(
-        id=id_,
-        severity="info",
-        store="postgres",
-        object=name,
-        title=title,
-        count=len(sample),
-        sample=sample,
-        remedy=remedy,
+        count=0,
     )

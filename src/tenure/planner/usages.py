@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from tenure.catalog.postgres import Index, PostgresCatalog, Table
+from tenure.findings import say
 from tenure.values import Finding
 
 _TARGET = re.compile(
@@ -28,14 +29,12 @@ def usages(catalog: PostgresCatalog, table: Table, index: Index, key: str) -> It
             columns = [_plain(column) for column in (target["columns"] or "").split(",")]
             by_name = target["name"] is not None and _plain(target["name"]) in names
             if by_name or (target["columns"] and sorted(columns) == sorted(str(column) for column in index.columns)):
-                yield Finding(
-                    id="TEN025",
-                    severity="warning",
-                    store="postgres",
-                    object=f"{function.display}({function.identity_arguments})",
-                    title=f"its {' '.join(target.group().split())} on {table.display} fails once {index.name} is gone",
-                    count=1,
-                    remedy=f"Before contract let it name {key} too: the per-tenant unique is there since constrain.",
+                yield say(
+                    "TEN025",
+                    "warning",
+                    f"{function.display}({function.identity_arguments})",
+                    f"its {' '.join(target.group().split())} on {table.display} fails once {index.name} is gone",
+                    f"Before contract let it name {key} too: the per-tenant unique is there since constrain.",
                 )
     if not index.primary:
         return
@@ -44,15 +43,12 @@ def usages(catalog: PostgresCatalog, table: Table, index: Index, key: str) -> It
         if grouping is None or table.display not in view.depends_on:
             continue
         if all(re.search(rf"(?<![\w$]){re.escape(str(column))}(?![\w$])", grouping[1]) for column in index.columns):
-            yield Finding(
-                id="TEN028",
-                severity="info",
-                store="postgres",
-                object=view.display,
-                title=f"it groups rows of {table.display} and may lean on its primary key {index.name}",
-                count=1,
-                remedy="If it selects columns that it does not group by, contract is refused until it is written "
-                "another way.",
+            yield say(
+                "TEN028",
+                "info",
+                view.display,
+                f"it groups rows of {table.display} and may lean on its primary key {index.name}",
+                "If it selects columns that it does not group by, contract is refused until it is written another way.",
             )
 
 
