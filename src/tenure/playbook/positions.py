@@ -53,12 +53,3 @@ def locate(document: Any, where: tuple[Any, ...], *, key: bool = False) -> Posit
             return found
         wants_key = True
     return 1, 1
-
-
-def value_at(document: Any, where: tuple[Any, ...]) -> Any:
-    """Return what the keys *where* lead to in *document*, as far as they go."""
-    steps, _ = _walk(document, where)
-    if not steps:
-        return document
-    container, part = steps[-1]
-    return container[part]
