@@ -196,6 +196,56 @@ def test_what_somebody_added_since_and_forbids_the_old_keys_is_named(
         app.untouched()
 
 
+CLASHES = {
+    "unique": ("ALTER TABLE t ADD CONSTRAINT later UNIQUE (project_id)", "ALTER TABLE t DROP CONSTRAINT later", "(zz)"),
+    "unique that nulls meet in": (
+        "ALTER TABLE t ADD CONSTRAINT later UNIQUE NULLS NOT DISTINCT (project_id, place)",
+        "ALTER TABLE t DROP CONSTRAINT later",
+        "(zz,)",
+    ),
+    "unique index of an expression, of some rows": (
+        "CREATE UNIQUE INDEX later ON t (lower(name), project_id) WHERE id < 3",
+        "DROP INDEX later",
+        "(x,zz)",
+    ),
+    "exclusion constraint": (
+        "ALTER TABLE t ADD CONSTRAINT later EXCLUDE USING btree (project_id WITH =)",
+        "ALTER TABLE t DROP CONSTRAINT later",
+        "(zz)",
+    ),
+    "foreign key to it": (
+        "ALTER TABLE t ADD CONSTRAINT mine UNIQUE (id, project_id);"
+        "CREATE TABLE child (t int, project_id text, CONSTRAINT later FOREIGN KEY (t, project_id)"
+        " REFERENCES t (id, project_id)); INSERT INTO child VALUES (1, 'a'), (3, 'c')",
+        "DROP TABLE child; ALTER TABLE t DROP CONSTRAINT mine",
+        "(1,a)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CLASHES)
+def test_what_other_rows_would_clash_with_is_named(name: str, postgres_dsn: str, tmp_path: Path) -> None:
+    """Keys that were alike before and are not by now: what was added since and looks at two rows is named as well."""
+    statement, away, value = CLASHES[name]
+    schema = keyed("('a', 'x', 'zz'), ('b', 'X', 'zz'), ('c', 'z', 'c')") + "ALTER TABLE t ADD t text, ADD place text;"
+    rules = {"t": {"tenant": {"column": "p"}, "existing": "rederive"}}
+    with application(postgres_dsn, tmp_path, PROJECTS + schema, rules) as app:
+        app.run(Phase.CONSTRAIN)
+        rollback = Rollback(app.session.context(), app.plan())
+        assert rollback.plan(Phase.INSPECT).blocking == ()
+        app.execute(statement)
+        there = app.catalog()
+        (blocking,) = rollback.plan(Phase.INSPECT).blocking
+        assert (blocking.id, blocking.object, blocking.sample) == ("TEN030", "t.later", (value,))
+        assert "before tenure came, in 1 case(s)" in blocking.title
+        with pytest.raises(RefusedError, match="later"):
+            rollback.run(Phase.INSPECT)
+        assert app.catalog() == there, "nothing was undone"
+        app.execute(away)
+        rollback.run(Phase.INSPECT)
+        app.untouched()
+
+
 def test_what_reads_a_column_that_is_to_go_is_named(postgres_dsn: str, tmp_path: Path) -> None:
     """A view and a foreign key that came after tenure hold the rollback back, before anything is undone."""
     schema = f"CREATE TABLE t ({ID}, p text, name text UNIQUE); INSERT INTO t (p, name) VALUES ('a', 'x'), ('b', 'y');"

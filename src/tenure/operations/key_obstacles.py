@@ -19,6 +19,7 @@ from tenure.attribution.spec import RowRule
 from tenure.catalog import Catalog
 from tenure.errors import OperationFailedError
 from tenure.findings import say
+from tenure.operations.key_clashes import clashes
 from tenure.operations.text import not_null_check, short_name
 from tenure.values import Finding, Frozen, TableName
 
@@ -142,12 +143,18 @@ def refused_keys(ctx: Context, rule: RowRule, put_back: sql.Composed) -> Iterato
                 count=row[0],
                 sample=tuple(value for (value,) in sample),
             )
+        yield from clashes(connection, rule, put_back, made)
 
 
 def _made(ctx: Context, table: TableName | None = None) -> list[str]:
     """Return the names of the constraints that tenure made (on *table*, or any): they go before keys are put back."""
     made = [row.body for row in ctx.ledger.operations() if row.kind == "composite_fk" and not row.body["adopted"]]
     names = [body["name"] for body in made] + [short_name(body["name"], "full") for body in made]
+    for row in ctx.ledger.operations():
+        if row.kind in ("rescope_unique", "surrogate_unique") and not row.body.get("adopted"):
+            names.append(row.body["index"]["name"])
+        elif row.kind == "rescope_exclusion" and not row.body["adopted"]:
+            names.append(row.body["new"]["name"])
     return names if table is None else [*names, not_null_check(table)]
 
 
