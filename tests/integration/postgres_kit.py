@@ -94,7 +94,7 @@ class Application:
                 "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
                 "WHERE c.relkind = 'r' AND n.nspname NOT IN ('tenure', 'information_schema') AND n.nspname !~ '^pg_'"
             ).fetchall():
-                query = sql.SQL("SELECT to_jsonb(t)::text FROM ONLY {} AS t ORDER BY 1")
+                query = sql.SQL("SELECT to_jsonb(t.*)::text FROM ONLY {} AS t ORDER BY 1")
                 rows = connection.execute(query.format(sql.Identifier(schema, name))).fetchall()
                 found[f"{schema}.{name}"] = [row[0] for row in rows]
         return found

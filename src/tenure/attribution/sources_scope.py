@@ -132,7 +132,7 @@ def asked_columns(
 def item_sql(rule: RowRule) -> sql.Composable:
     """Return what names a row of `t`: its primary key as JSON, or, without one, all of it."""
     if not rule.primary_key:
-        return sql.SQL("to_jsonb(t)")
+        return sql.SQL("to_jsonb(t.*)")
     pairs = sql.SQL(", ").join(
         sql.SQL("{}, t.{}").format(sql.Literal(name), sql.Identifier(name)) for name in rule.primary_key
     )

@@ -78,7 +78,7 @@ def _as_it_was(view: View, rule: RowRule) -> sql.Composed:
     others = [sql.SQL("t.{}").format(sql.Identifier(c.name)) for c in table.columns if c.name != rule.key.name]
     same = sql.SQL("j.item = {}").format(item_sql(rule))
     if not rule.primary_key:
-        same = sql.SQL("j.item - {0} = to_jsonb(t) - {0}").format(sql.Literal(rule.key.name))
+        same = sql.SQL("j.item - {0} = to_jsonb(t.*) - {0}").format(sql.Literal(rule.key.name))
     return sql.SQL(
         "(SELECT {columns}, CASE WHEN j.item IS NOT NULL THEN (j.before #>> '{{}}')::{type} ELSE t.{key} END AS {key}, "
         "t.{key} AS tenure_present FROM {table} AS t LEFT JOIN (SELECT item, (array_agg(before ORDER BY id))[1] "

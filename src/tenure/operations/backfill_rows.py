@@ -292,7 +292,7 @@ class BackfillRows(Operation):
         """Return the query for the rows that undo would change, as it would leave them."""
         return sql.SQL(
             "SELECT b.* FROM {} AS t, {} AS j, "
-            "LATERAL jsonb_populate_record(t, jsonb_build_object({}, j.before)) AS b WHERE {}"
+            "LATERAL jsonb_populate_record(t.*, jsonb_build_object({}, j.before)) AS b WHERE {}"
         ).format(table_sql(self.rule.table), self._entries(0), sql.Literal(self.rule.key.name), self._is_entry())
 
     def _entries(self, first: int) -> sql.Composed:
@@ -310,7 +310,7 @@ class BackfillRows(Operation):
                 for name, type_name in zip(self.rule.primary_key, self.key_types, strict=True)
             )
         else:
-            same = sql.SQL("to_jsonb(t) - {0} = j.item - {0}").format(sql.Literal(self.rule.key.name))
+            same = sql.SQL("to_jsonb(t.*) - {0} = j.item - {0}").format(sql.Literal(self.rule.key.name))
         return sql.SQL("{} AND {}::text = j.after #>> '{{}}'").format(same, column_of(self.rule.key))
 
     # Statements.

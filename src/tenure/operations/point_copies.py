@@ -148,7 +148,7 @@ class Rekeying(Operation):
         elif source.column_type in ("smallint", "integer", "bigint"):
             asked = [text for text in asked if text.removeprefix("-").isdecimal()]
         query = sql.SQL(
-            "SELECT t.{column}::text, jsonb_agg(to_jsonb(t) ORDER BY t.{key}) FROM {table} AS t "
+            "SELECT t.{column}::text, jsonb_agg(to_jsonb(t.*) ORDER BY t.{key}) FROM {table} AS t "
             "WHERE t.{column} = ANY($1::{type}[]) GROUP BY 1 HAVING count(*) > 1"
         ).format(
             column=sql.Identifier(source.column),

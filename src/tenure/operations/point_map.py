@@ -105,8 +105,8 @@ class PointMap:
             return
         key = operation.spec.key.name
         query = sql.SQL(
-            "SELECT to_jsonb(t) FROM {table} AS t WHERE t.{column} IS NOT NULL AND t.{key} IS NOT NULL AND NOT EXISTS "
-            "(SELECT FROM point_map AS m WHERE m.old IN (to_jsonb(t.{column}::text)::text, t.{column}::text) "
+            "SELECT to_jsonb(t.*) FROM {table} AS t WHERE t.{column} IS NOT NULL AND t.{key} IS NOT NULL AND NOT "
+            "EXISTS (SELECT FROM point_map AS m WHERE m.old IN (to_jsonb(t.{column}::text)::text, t.{column}::text) "
             "AND m.tenant = t.{key}::text)"
         ).format(table=table_sql(source.table), column=sql.Identifier(source.column), key=sql.Identifier(key))
         with self._connection.transaction(), self._connection.cursor(name="tenure_rows") as cursor:

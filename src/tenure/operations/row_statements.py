@@ -37,7 +37,7 @@ def column_of(key: TenantKey) -> sql.Composed:
 def item_of(rule: RowRule) -> sql.Composable:
     """Return what names a row: its primary key, or, without one, all of it."""
     if not rule.primary_key:
-        return sql.SQL("to_jsonb(t)")
+        return sql.SQL("to_jsonb(t.*)")
     pairs = sql.SQL(", ").join(
         sql.SQL("{}, t.{}").format(sql.Literal(name), sql.Identifier(name)) for name in rule.primary_key
     )
