@@ -172,8 +172,54 @@ def test_verify_finds_each_fault_and_nothing_else(stores: Stores) -> None:
     assert not wrong
 
 
-def _with(stores: Stores, plant: Plant) -> Any:
-    """Verify with a fault, then put the stores back: graph and collection are small enough to be copied whole."""
+GUARDED: dict[str, tuple[str, str, Plant]] = {
+    "a new label": ("TEN001", "Late", cypher("CREATE (:Late {name: 'x'})")),
+    "a new relationship type": (
+        "TEN001",
+        "LATE",
+        cypher("MATCH (a:File {name: 'file 1'}), (b:File {name: 'file 2'}) CREATE (a)-[:LATE]->(b)"),
+    ),
+    "a new collection": ("TEN001", "late", lambda stores: _create(stores, "late")),
+    "a node without its key": ("TEN501", "Part", cypher("CREATE (:Part {id: 901})")),
+    "a relationship without its key": (
+        "TEN501",
+        "HAS",
+        cypher("MATCH (f:File {name: 'file 1'}), (p:Part {id: 46}) CREATE (f)-[:HAS]->(p)"),
+    ),
+    "a point without its key": ("TEN501", "parts", point(50)),
+    "a global uniqueness in the graph": (
+        "TEN506",
+        "File.again",
+        cypher("CREATE CONSTRAINT again FOR (f:File) REQUIRE f.title IS UNIQUE"),
+    ),
+}
+
+
+def _create(stores: Stores, collection: str) -> None:
+    stores.client.create_collection(collection, models.VectorParams(size=2, distance=models.Distance.DOT))
+
+
+def test_the_guard_finds_what_is_new_in_graph_and_collections(stores: Stores) -> None:
+    """As `verify`'s faults: each on the stores as they were left clean. What is new turns exactly its check red."""
+
+    def guarded() -> Any:
+        with stores.app.session() as session:
+            return session.guard()
+
+    assert stores.app.apply().strict()
+    assert guarded().ok
+    wrong = {}
+    for fault, (id_, object_, plant) in GUARDED.items():
+        report = _with(stores, plant, guarded)
+        stores.client.delete_collection("late")
+        if {(f.id, f.object) for f in report.findings if f.severity == "error"} != {(id_, object_)}:
+            wrong[fault] = [(f.id, f.object, f.title) for f in report.findings if f.severity != "info"]
+    assert not wrong
+    assert guarded().ok
+
+
+def _with(stores: Stores, plant: Plant, look: Callable[[], Any] | None = None) -> Any:
+    """Verify (or *look*) with a fault, then put the stores back: graph and collection are small enough to be copied."""
     driver, client = stores.driver, stores.client
     nodes = driver.execute_query("MATCH (n) RETURN elementId(n) AS e, labels(n) AS l, properties(n) AS p").records
     rels = driver.execute_query(
@@ -183,7 +229,7 @@ def _with(stores: Stores, plant: Plant) -> Any:
     points = client.scroll("parts", limit=1000, with_vectors=True)[0]
     plant(stores)
     try:
-        return stores.app.verify()
+        return (look or stores.app.verify)()
     finally:
         stores.cypher("MATCH (n) DETACH DELETE n")
         for record in driver.execute_query("SHOW CONSTRAINTS YIELD name").records:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tenure.attribution.graph import GraphSpec, NodeSpec, RelationshipSpec
 from tenure.attribution.graph_bins import GraphBins, count_bins_nodes, count_bins_relationships
 from tenure.attribution.graph_decide import Attributor, Mode
+from tenure.attribution.graph_pages import scan_nodes
 from tenure.attribution.spec import ColumnSource, ConstantSource, EndRowsSource, EndsSource, NeighboursSource
 from tenure.operations.identity_index import IdentityIndex
 from tenure.operations.node_backfill import NodeBackfill
@@ -354,6 +355,46 @@ def test_random_graphs_come_to_what_brute_force_comes_to(
     assert before["REL"].to_write == sum(n for (_, _, k), n in link_keys.items() if k)
     listed = dict(both(ctx, graph, "Codigo")[1].samples.get("several", []))
     assert listed == {code: ", ".join(found) for code, found in several.items()}
+
+
+OWN = st.sampled_from(["a", "b", "c", None, None, None, "lost"])
+NEAR = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 4), OWN), max_size=14)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(owners=OWNERS, edges=NEAR, conflict=st.sampled_from(["quarantine", "first"]))
+def test_what_relationships_say_themselves_holds_once_they_are_written(
+    ctx: Context, owners: list[str | None], edges: list[tuple[int, int, str | None]], conflict: str
+) -> None:
+    """Random values of relationships' own beside their ends: what codes came to by them is what they come to again."""
+    ctx.neo4j.write("MATCH (n) DETACH DELETE n")
+    with ctx.postgres.connection() as connection:
+        connection.execute("TRUNCATE fragmentos; TRUNCATE tenure.range, tenure.quarantine, tenure.journal CASCADE")
+    fragments(ctx, {str(number): owner for number, owner in enumerate(owners)})
+    ctx.neo4j.write("UNWIND range(0, 4) AS c CREATE (:Codigo {nombre: c})")
+    ctx.neo4j.write(
+        "UNWIND $edges AS e MATCH (f:Fragmento {id: e[0]}), (c:Codigo {nombre: e[1]}) "
+        "CREATE (f)-[:TIENE_CODIGO {p: e[2]}]->(c)",
+        edges=[[str(f), c, own] for f, c, own in edges],
+    )
+    by = rule(ColumnSource(name="p"), EndsSource(), conflict=conflict, unassigned="quarantine")
+    own = RelationshipSpec(type="TIENE_CODIGO", start_labels=("Fragmento",), rule=by)
+    graph = interviews(nodes=interviews().nodes[:2], relationships=(own,))
+    codes = graph.node("Codigo")
+    shapes = Attributor(ctx.neo4j, graph, ctx.lookups).shapes
+
+    def decided() -> dict[Any, tuple[str | None, set[str]]]:
+        """What codes come to without the key that they have: the key, and all their tenants."""
+        attributor = Attributor(ctx.neo4j, graph, ctx.lookups)
+        (page,) = scan_nodes(ctx.neo4j, shapes, codes, 100, everything=True)
+        found = attributor.nodes(codes, [replace(node, present=None) for node in page])
+        return {n.fields["nombre"]: (d.decision.write, set(d.tenants)) for n, d in zip(page, found, strict=True)}
+
+    run(ctx, NodeBackfill(object="Fragmento", graph=graph))
+    before = decided()
+    backfill(ctx, graph)
+    assert keys(ctx, "Codigo", "nombre") == {name: key for name, (key, _) in before.items()}
+    assert decided() == before
 
 
 def test_the_quick_way_and_the_long_way_agree(ctx: Context) -> None:
