@@ -41,9 +41,13 @@ class Around:
         self._mode = mode
         self._barred = key_value(graph.key, graph.key.quarantine) if bars else NO_KEY
 
-    def is_barred(self, row: Relationship) -> bool:
-        """Return whether a relationship is quarantined."""
-        return bool(row.present == self._barred)
+    def is_barred(self, row: Relationship, element: str) -> bool:
+        """Return whether a relationship is quarantined for another reason than that its end *element* is.
+
+        Those of a quarantined node say what they said before: what it was decided by has to be seen again.
+        """
+        asking = row.start if row.start.element == element else row.end
+        return bool(row.present == self._barred and asking.present != self._barred)
 
     def neighbours(self, type: str, elements: Sequence[str]) -> Iterator[list[Neighbour]]:
         """Yield the nodes at the other ends of relationships; those that are told by their key the server counts."""
@@ -56,7 +60,8 @@ class Around:
         name = quote(self._graph.key.name)
         query = (
             f"UNWIND $elements AS e MATCH (n)-[r:{quote(type)}]-(m) WHERE elementId(n) = e AND m <> n "
-            f"WITH e, m, {shapes.kind('m')} AS kind, r.{name} = $quarantine AS barred "
+            f"WITH e, m, {shapes.kind('m')} AS kind, "
+            f"r.{name} = $quarantine AND coalesce(n.{name} <> $quarantine, true) AS barred "
             f"RETURN e, kind, barred, m.{name} AS present, {detail} AS node, count(*) AS times"
         )
         for rows in chunks(self._store.stream(query, elements=list(elements), quarantine=self._barred), CHUNK):

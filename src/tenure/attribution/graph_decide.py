@@ -250,7 +250,7 @@ class Attributor:
         """Count the relationships one by one: each may have a tenant of its own."""
         for page in self._surroundings.relationships(spec, list(tallies)):
             for (element, row), belongs in zip(page, self._own(spec, page, trail), strict=True):
-                _count(tallies[element], belongs, self._surroundings.is_barred(row))
+                _count(tallies[element], belongs, self._surroundings.is_barred(row, element))
 
     def _own(self, spec: RelationshipSpec, pairs: Sequence[tuple[str, Relationship]], trail: Trail) -> list[Belongs]:
         """Return to whom relationships belong as seen from one end: by their own sources, else by the other end."""
