@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from time import monotonic
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tenure.attribution.points import Decided, PointSpec, equals_filter, is_untagged, untagged_filter
 from tenure.attribution.spec import ColumnSource, ConstantSource, RowSource
@@ -13,12 +15,16 @@ from tenure.stores.qdrant import IDS, PAGE, PointId, QdrantStore, among, delete_
 
 if TYPE_CHECKING:
     from tenure.runner.context import Context
+    from tenure.stores.qdrant_alone import Mark
 
-__all__ = ["IDS", "PAGE", "SMALL", "Pending", "clear", "restore", "script", "send", "stays_null", "steered"]
+__all__ = ["IDS", "PAGE", "SMALL", "Pending", "clear", "restore", "script", "send", "sent"]
+__all__ += ["stays_null", "steered"]
 
 # Below so many points an operation costs more than its points (about 14 ms each were measured).
 SMALL = 500
 OPERATIONS = 200
+# More at once are applied no faster, and an application's own update waits behind all of them.
+IN_FLIGHT = 2
 _UNDONE = "undone"
 _NONE = "null"
 
@@ -44,6 +50,12 @@ class Pending:
             if one.write == self._spec.key.quarantine:
                 self.quarantined.append((one.point.id, one.reason))
 
+    def plain(self, groups: Mapping[str, Sequence[PointId]]) -> None:
+        """Take in points that have no key yet, by the one that each is to get."""
+        for tenant, ids in groups.items():
+            self.groups.setdefault((_NONE, tenant), []).extend(ids)
+            self.points += len(ids)
+
     def images(self, *, every: bool) -> Iterator[tuple[Any, Any, Any]]:
         """Yield the before-images, one for all ids that had the same key and get the same.
 
@@ -60,23 +72,70 @@ Batch = list[tuple[list[PointId], dict[str, Any], str]]
 """What one request writes: ids, what must still hold of them, and the key."""
 
 
+class Sent(NamedTuple):
+    """How many points have a key now, for how many seconds the store had each request, all together, and whether it is
+    certain that nobody else wrote meanwhile."""
+
+    changed: int
+    seconds: float = 0.0
+    alone: bool = False
+
+
 def send(store: QdrantStore, spec: PointSpec, pending: Pending, request: int) -> int:
     """Write what is pending, up to *request* points or 200 operations at once; return how many have a key now (one
-    that was deleted has not, nor one that an old writer replaced meanwhile, which is left to the sweep).
+    that was deleted has not, nor one that an old writer replaced meanwhile, which is left to the sweep)."""
+    return sent(store, spec, pending, request).changed
 
-    A request is counted while the next one is written: counting takes the store a third of the time of writing.
+
+def sent(
+    store: QdrantStore,
+    spec: PointSpec,
+    pending: Pending,
+    request: int,
+    since: Mark | None = None,
+    *,
+    disturbed: bool = True,
+) -> Sent:
+    """Write what is pending as `send` does, and say how long it took.
+
+    The store has the next request when it is done with one: it would wait for the answer to travel, and for the next
+    to be written out. No point is in two of them, so their order is nothing to anybody; when one fails no other is
+    begun, and those under way have ended before the error is raised.
+
+    What a request changed is counted, which takes the store a tenth of the time of writing, unless nobody else has
+    written *since* a place before the points were read: then it is all of them. Where others are expected
+    (*disturbed*) it is counted while the next ones are written.
     """
-    name = spec.key.name
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="tenure-count") as counting:
-        counts: list[Future[int]] = []
+    failed = threading.Event()
+
+    def write(batch: Batch) -> tuple[float, Future[int] | None]:
+        if failed.is_set():
+            return 0.0, None
+        began = monotonic()
         try:
-            for batch in _batches(store, spec, pending, request):
-                store.update(
-                    spec.collection, [set_tenant(name, after, ids, condition) for ids, condition, after in batch]
-                )
-                counts.append(counting.submit(_keyed, store, spec, batch))
-            return sum(count.result() for count in counts)
+            operations = [set_tenant(spec.key.name, after, ids, condition) for ids, condition, after in batch]
+            store.update(spec.collection, operations)
+        except BaseException:
+            failed.set()
+            raise
+        return monotonic() - began, counting.submit(_keyed, store, spec, batch) if disturbed else None
+
+    batches = list(_batches(store, spec, pending, request))
+    in_flight = 1 if store.local else IN_FLIGHT
+    with (
+        ThreadPoolExecutor(max_workers=1, thread_name_prefix="tenure-count") as counting,
+        ThreadPoolExecutor(max_workers=in_flight, thread_name_prefix="tenure-write") as writing,
+    ):
+        try:
+            written = [one.result() for one in [writing.submit(write, batch) for batch in batches]]
+            alone = store.alone.since(spec.collection, since)
+            if disturbed:
+                changed = sum(count.result() for _, count in written if count is not None)
+            else:
+                changed = pending.points if alone else sum(_keyed(store, spec, batch) for batch in batches)
+            return Sent(changed, sum(seconds for seconds, _ in written), alone)
         finally:
+            writing.shutdown(cancel_futures=True)
             counting.shutdown(cancel_futures=True)
 
 

@@ -26,6 +26,7 @@ from tenure.operations import payload_writes as writes
 from tenure.operations.ahead import one_ahead
 from tenure.operations.base import Claim, Operation, RangeSpec, Step
 from tenure.operations.key_losses import set_by_application
+from tenure.operations.payload_plain import plain_points
 from tenure.operations.point_map import Renamed
 from tenure.operations.read_ahead import ahead, take
 from tenure.operations.switched import copy_of, switch_of
@@ -34,11 +35,14 @@ from tenure.values import Finding, Hazard, Outcome, Phase, Store
 
 if TYPE_CHECKING:
     from tenure.runner.context import Context
+    from tenure.stores.qdrant_alone import Mark
 
 # Measured on 1.18.3 with 128 dimensions on 2 cores: what the optimizer re-indexes a second after the writes.
 REINDEXED_A_SECOND = 1500
 # Windows hold ids and keys only; a large one gives few, large operations, a small one loses little in a crash.
-WINDOW, LARGEST_WINDOW = 20_000, 100_000
+WINDOW, LARGEST_WINDOW = 40_000, 100_000
+# The first is read while nothing is written yet: it is small, and each after it twice as large.
+FIRST_WINDOW = 5000
 LONGEST_WINDOW_S = 10.0
 SWEEPS = 20
 GREEN_SECONDS = 20.0
@@ -51,13 +55,15 @@ Place = tuple[PointId | None, int]
 
 
 class Window(NamedTuple):
-    """What is to be written of some points, those that no row knows (yet), and where the next window starts."""
+    """What is to be written of some points, those that no row knows (yet), and where the next window starts; `mark` is
+    our last update before they were read."""
 
     pending: writes.Pending
     stale: list[Decided]
     seen: int
     next: PointId | None
     read_at: float
+    mark: Mark | None
 
 
 class SetPayload(Operation):
@@ -123,38 +129,44 @@ class SetPayload(Operation):
         """Write the next window of ids; the one after it is read and decided while the store applies this one."""
         cursor = dict(claim.cursor or {})
         request = int(cursor.get("request", writes.IDS))
-        place: Place = cursor.get("offset"), int(cursor.get("window", WINDOW))
+        place: Place = cursor.get("offset"), int(cursor.get("window", min(FIRST_WINDOW, WINDOW)))
         who = f"{self.id} {claim.number}"
-        window = take(ctx, who, place, partial(self._window, ctx, *place))
+        # Taken while no write of ours is under way, and before anything is read.
+        mark = ctx.qdrant.mark(self.collection)
+        window = take(ctx, who, place, partial(self._window, ctx, *place, mark))
         after = window.next, self._wider(place[1], window.pending, float(cursor.get("spent", 0.0)))
         if window.next is not None and not ctx.qdrant.local:
-            ahead(ctx, who, after, partial(self._window, ctx, *after))
+            ahead(ctx, who, after, partial(self._window, ctx, *after, mark))
         pending = window.pending
         pending.add(self._asked_again(ctx, window.stale, since=window.read_at))
         started = time.monotonic()
-        changed = self._write(ctx, pending, request)
+        disturbed = window.mark is None or bool(cursor.get("disturbed"))
+        sent = self._write(ctx, pending, request, window.mark, disturbed=disturbed)
         if window.next is None:
-            return Step(cursor=None, changed=changed, seen=window.seen)
+            return Step(cursor=None, changed=sent.changed, seen=window.seen)
         spent = time.monotonic() - started
         if pending.points:
-            took = spent / max(1, pending.points / request)
+            took = sent.seconds / max(1, pending.points / request)
             request = writes.steered(request, took, ctx.limits.batch_ms / 1000)
         following = {"offset": window.next, "window": after[1], "request": request, "spent": round(spent, 3)}
-        return Step(cursor=following, changed=changed, seen=window.seen)
+        following["disturbed"] = window.mark is not None and not sent.alone
+        return Step(cursor=following, changed=sent.changed, seen=window.seen)
 
-    def _window(self, ctx: Context, offset: PointId | None, size: int) -> Window:
-        """Read and decide the points of a window."""
+    def _window(self, ctx: Context, offset: PointId | None, size: int, mark: Mark | None) -> Window:
+        """Read and decide the points of a window; *mark* is our last update before that."""
         pending = writes.Pending(self.spec)
         stale: list[Decided] = []
         seen = 0
         for page in one_ahead(self._pages(ctx, offset, size)):
             ctx.signal.check(self.id)
-            decided = decide_points(self.spec, page.points, ctx.lookups, RowsExist(ctx.postgres.connection))
+            groups, rest = plain_points(self.spec, page.points, ctx.lookups)
+            pending.plain(groups)
+            decided = decide_points(self.spec, rest, ctx.lookups, RowsExist(ctx.postgres.connection)) if rest else []
             pending.add(one for one in decided if not one.stale)
             stale += [one for one in decided if one.stale]
             seen += len(page.points)
             offset = page.next
-        return Window(pending, stale, seen, offset, time.monotonic())
+        return Window(pending, stale, seen, offset, time.monotonic(), mark)
 
     def _pages(self, ctx: Context, offset: PointId | None, size: int) -> Iterator[Page]:
         """Yield the pages of a window."""
@@ -170,9 +182,12 @@ class SetPayload(Operation):
     def _wider(self, size: int, pending: writes.Pending, spent: float) -> int:
         """Return how large the next window is to be.
 
-        Many tenants in a window make many small operations, each with a fixed cost: look further ahead, but not so far
-        that a pause or a kill costs minutes; *spent* is what the last one took, in seconds.
+        The first ones grow until reading no longer holds up the writing. Many tenants in a window make many small
+        operations, each with a fixed cost: look further ahead, but not so far that a pause or a kill costs minutes;
+        *spent* is what the last one took, in seconds.
         """
+        if size < WINDOW:
+            return min(WINDOW, size * 2)
         small = pending.points > 0 and pending.points / len(pending.groups) < writes.SMALL
         return min(LARGEST_WINDOW, size * 2) if small and size < LARGEST_WINDOW and spent < LONGEST_WINDOW_S else size
 
@@ -243,13 +258,21 @@ class SetPayload(Operation):
         note = "" if fresh else "keys that were there before tenure came stay"
         return Outcome(planned=changed, changed=changed, left=left, note=note)
 
-    def _write(self, ctx: Context, pending: writes.Pending, request: int) -> int:
+    def _write(
+        self,
+        ctx: Context,
+        pending: writes.Pending,
+        request: int,
+        since: Mark | None = None,
+        *,
+        disturbed: bool = True,
+    ) -> writes.Sent:
         """List, journal and write what is pending; return how many points no longer are as they were."""
         baseline = ctx.ledger.baseline(BASELINE, self.collection)
         every = baseline is None or baseline["keyed"] > 0
         ctx.ledger.quarantine(("qdrant", self.collection, identity, why) for identity, why in pending.quarantined)
         ctx.ledger.journal(self.id, "qdrant", self.collection, pending.images(every=every))
-        return writes.send(ctx.qdrant, self.spec, pending, request)
+        return writes.sent(ctx.qdrant, self.spec, pending, request, since, disturbed=disturbed)
 
     def _replaced(self, ctx: Context, target: str) -> Outcome:
         """Say what came into the collection that readers have left; nothing is written there."""
@@ -270,7 +293,7 @@ class SetPayload(Operation):
             pending = writes.Pending(self.spec)
             pending.add(one for one in decided if not one.stale)
             pending.add(self._asked_again(ctx, [one for one in decided if one.stale], resolve))
-            changed += self._write(ctx, pending, writes.IDS)
+            changed += self._write(ctx, pending, writes.IDS).changed
         return changed, kept
 
     def _asked_again(

@@ -9,16 +9,20 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tenure.errors import StoreError
 from tenure.masking import mask_secrets, remember_secret
 from tenure.stores.patience import Attendant, Verdict, patiently
+from tenure.stores.qdrant_alone import Alone, Mark
 from tenure.stores.qdrant_errors import heed_results, heed_state, judge
 from tenure.stores.qdrant_json import Json, PointId, among, delete_key, path, set_tenant
+from tenure.stores.qdrant_wire import Page, Point
+from tenure.stores.qdrant_wire import page as wire_page
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient, models
@@ -43,22 +47,6 @@ CLIENT: dict[str, Any] = {"check_compatibility": False, "metadata": {"Accept-Enc
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """A point as scroll gave it, with the payload fields that were asked for."""
-
-    id: PointId
-    payload: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Points in the order of their ids, and the id that the next page starts at (None: this was the last)."""
-
-    points: Sequence[Point]
-    next: PointId | None
-
-
-@dataclass(frozen=True, slots=True)
 class Index:
     """A payload index; `kind` as in the catalog (keyword, uuid, integer, ...)."""
 
@@ -68,11 +56,13 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What strict mode leaves of a request: points a page, ids a condition, updates by fields that have no index."""
+    """What strict mode leaves of a request: points a page, ids a condition, updates by fields that have no index; and
+    whether one shard numbers all updates."""
 
     page: int = PAGE
     ids: int = IDS
     unindexed_updates: bool = True
+    one_shard: bool = True
 
 
 class QdrantStore:
@@ -105,6 +95,7 @@ class QdrantStore:
         self._bounds: dict[str, Bounds] = {}
         self._answered = False
         self._looked: dict[str, float] = {}
+        self.alone = Alone()
         # Local mode is one process's dictionaries: its calls must not interleave.
         self._lock = threading.RLock()
 
@@ -200,11 +191,14 @@ class QdrantStore:
     def bounds(self, name: str) -> Bounds:
         """Return what one request on a collection may carry; asked once."""
         if name not in self._bounds:
-            strict = getattr(self.collection(name).config, "strict_mode_config", None)
+            config = self.collection(name).config
+            strict = getattr(config, "strict_mode_config", None)
+            one_shard = (config.params.shard_number or 1) == (config.params.replication_factor or 1) == 1
             if strict is None or not strict.enabled:
-                self._bounds[name] = Bounds()
+                self._bounds[name] = Bounds(one_shard=one_shard)
             else:
                 self._bounds[name] = Bounds(
+                    one_shard=one_shard,
                     page=min(PAGE, strict.max_query_limit or PAGE),
                     ids=min(IDS, strict.condition_max_size or IDS),
                     unindexed_updates=strict.unindexed_filtering_update is not False,
@@ -224,13 +218,15 @@ class QdrantStore:
 
         *fields* are payload paths as `path` writes them; *limit* is cut to what strict mode allows.
         """
-        wanted = _filter(filter)
         limit = min(limit, self.bounds(collection).page)
+        if not self.local:
+            asked = partial(wire_page, filter=filter, offset=offset, limit=limit, fields=fields)
+            return self.call(collection, lambda client: asked(client, collection))
         records, following = self.call(
             collection,
             lambda client: client.scroll(
                 collection,
-                scroll_filter=wanted,
+                scroll_filter=_filter(filter),
                 limit=limit,
                 offset=offset,
                 with_payload=list(fields) if fields else False,
@@ -303,9 +299,14 @@ class QdrantStore:
             sent += 1
             results = self.call(collection, lambda client: client.batch_update_points(collection, parsed, wait=True))
             heed_results(collection, [str(result.status.value) for result in results], len(parsed), sent)
+            self.alone.note(collection, [result.operation_id for result in results])
 
         self._patiently(collection, attempt)
         self._heed(collection)
+
+    def mark(self, collection: str) -> Mark | None:
+        """Return the place of our last update among all of a collection, where one shard numbers them."""
+        return None if self.local or not self.bounds(collection).one_shard else self.alone.mark(collection)
 
     def set_tenant(self, collection: str, key: str, tenant: str, ids: Sequence[PointId], condition: Json) -> None:
         """Write payload field *key* on those of the points *ids* that still meet *condition*; others are left alone."""
