@@ -9,7 +9,7 @@ from qdrant_client import QdrantClient
 
 from bench.port import Goal, Options, Say, Section, rounds
 from bench.qdrant_data import COPY, Loaded
-from bench.qdrant_ways import ONE_BY_ONE, Baseline, Replayed, Tenure, by_tenant, copied, one_by_one, upserted
+from bench.qdrant_ways import ONE_BY_ONE, WHOLE, Baseline, Replayed, Tenure, by_tenant, copied, one_by_one, upserted
 from tenure.demo.servers import servers
 
 BY_PAYLOAD, BY_ROWS = "tenure, key from the payload", "tenure, key from Postgres rows"
@@ -67,8 +67,9 @@ def _backfill(options: Options, say: Say, loaded: Loaded) -> Section:
         notes=(
             f"`{BARE}` sends the very requests that tenure sent, recorded before, and does nothing else: the limit. "
             "In tenant order needs all ids and their tenants beforehand.",
-            f"One point a request was measured on {min(ONE_BY_ONE, options.rows):,} points. Upsert and copy lose what "
-            "an application writes meanwhile; tenure's writes are conditional, counted, and resume after a kill.",
+            f"One point a request was measured on {min(ONE_BY_ONE, options.rows):,} points, upsert and copy on "
+            f"{min(WHOLE, options.rows):,}. Upsert and copy lose what an application writes meanwhile; "
+            "tenure's writes are conditional, counted, and resume after a kill.",
             "Tenure's rate is of the whole operation by its ledger, with the exact count before and the sweeps after; "
             "`points/s while writing` is of count and writes. " + _said(loaded),
         ),
@@ -97,7 +98,8 @@ def _copy(options: Options, say: Say, loaded: Loaded) -> Section:
         baselines=(COPIED,),
         columns=COLUMNS,
         notes=(
-            f"`{COPIED}` keeps the ids, checks nothing and knows of no writer. Tenure's rate is of the whole "
+            f"`{COPIED}` keeps the ids, checks nothing and knows of no writer; it was measured on "
+            f"{min(WHOLE, options.rows):,} points. Tenure's rate is of the whole "
             "operation: the count that refuses two points under one id, the copy, and the pass that compares both. "
             + _said(loaded),
         ),

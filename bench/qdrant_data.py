@@ -17,7 +17,10 @@ from qdrant_client import QdrantClient, models
 from tenure.demo.servers import EmbeddedPostgres, EmbeddedQdrant
 
 TENANTS = 50
-DIMENSIONS = 128
+DIMENSIONS, FEW_DIMENSIONS = 128, 16
+# Beyond so many points vectors are short and no graph of them is built, which would take longer than all that is
+# measured: a write of a payload moves a point out of its segment and does not touch the graph.
+MANY = 200_000
 BASE, CASE, COPY = "bench_base", "bench_case", "bench_copy"
 ALIAS = "bench_points"
 KEY = "project_id"
@@ -55,6 +58,11 @@ class Loaded:
     rows: int
     client: QdrantClient
     snapshot: str | None = None
+
+    @property
+    def dimensions(self) -> int:
+        """Return how long the vectors are."""
+        return DIMENSIONS if self.rows <= MANY else FEW_DIMENSIONS
 
     def load(self) -> None:
         """Make the base: indexed by the server as far as it does that, with the tenant index in place."""
@@ -118,9 +126,9 @@ class Loaded:
 
     def create(self, name: str) -> None:
         """Create an empty collection like the base, with the tenant index."""
-        self.client.create_collection(
-            name, vectors_config=models.VectorParams(size=DIMENSIONS, distance=models.Distance.COSINE)
-        )
+        vectors = models.VectorParams(size=self.dimensions, distance=models.Distance.COSINE)
+        graph = models.HnswConfigDiff(m=0) if self.rows > MANY else None
+        self.client.create_collection(name, vectors_config=vectors, hnsw_config=graph)
         index = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True)
         self.client.create_payload_index(name, KEY, index, wait=True)
         if name == COPY:
@@ -133,7 +141,8 @@ class Loaded:
         return {
             "qdrant": self.client.info().version,
             "engine": "server" if self.qdrant.external else self.qdrant.version,
-            "dimensions": DIMENSIONS,
+            "dimensions": self.dimensions,
+            "graph": self.rows <= MANY,
             "tenants": TENANTS,
             "segments": info.segments_count,
             "indexed_vectors": info.indexed_vectors_count,
@@ -147,7 +156,7 @@ class Loaded:
             some = range(start, min(self.rows, start + PAGE))
             batch = models.Batch(
                 ids=[identity(number) for number in some],
-                vectors=[[numbers.random() for _ in range(DIMENSIONS)] for _ in some],
+                vectors=[[numbers.random() for _ in range(self.dimensions)] for _ in some],
                 payloads=[payload(number) for number in some],
             )
             self.client.upsert(name, batch, wait=True)
