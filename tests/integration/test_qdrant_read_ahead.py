@@ -11,7 +11,7 @@ from qdrant_client import models
 from qdrant_kit import COLLECTION, KEY, App, application, drive, ids, spec
 
 from tenure.attribution.spec import Policy
-from tenure.operations import read_ahead, set_payload
+from tenure.operations import payload_writes, read_ahead, set_payload
 from tenure.operations.base import Claim
 from tenure.operations.set_payload import BASELINE, SetPayload
 from tenure.stores.qdrant import Page
@@ -33,15 +33,18 @@ EXPECTED = {identity: ("acme", "beta")[n % 2] for n, identity in enumerate(ids(6
 SECOND = sorted(EXPECTED)[200:400]
 
 
-def second_is_read(app: App, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Make windows of 200 points, and return what is set when the second was read."""
+THIRD = sorted(EXPECTED)[400:]
+
+
+def second_is_read(app: App, monkeypatch: pytest.MonkeyPatch, first: str = SECOND[0]) -> threading.Event:
+    """Make windows of 200 points, and return what is set when the second, or that which begins at *first*, was read."""
     monkeypatch.setattr(set_payload, "WINDOW", 200)
     monkeypatch.setattr(set_payload, "LARGEST_WINDOW", 200)
     read, scroll = threading.Event(), app.store.scroll
 
     def noted(collection: str, **options: Any) -> Page:
         page = scroll(collection, **options)
-        if options.get("offset") == SECOND[0]:
+        if options.get("offset") == first:
             read.set()
         return page
 
@@ -70,6 +73,34 @@ def test_what_writers_do_to_a_window_that_was_read_stands(app: App, monkeypatch:
     assert app.keys() == {**{i: key for i, key in EXPECTED.items() if i != deleted}, keyed: other}
     assert app.payloads()[replaced]["archivo"] == "new"
     assert app.ctx.ledger.totals(operation.id).seen == 600
+
+
+@pytest.mark.parametrize("others", [False, True], ids=["alone", "with others"])
+def test_what_changed_is_counted_where_somebody_else_wrote(
+    app: App, monkeypatch: pytest.MonkeyPatch, others: bool
+) -> None:
+    """A point that is deleted after it was read is not among the changed; when nobody did that nothing is counted."""
+    read = second_is_read(app, monkeypatch, THIRD[0])
+    counted: list[str] = []
+    keyed = payload_writes._keyed
+
+    def noted(store: Any, rule: Any, batch: payload_writes.Batch) -> int:
+        counted.extend(str(identity) for ids_, *_ in batch for identity in ids_)
+        return keyed(store, rule, batch)
+
+    monkeypatch.setattr(payload_writes, "_keyed", noted)
+
+    def delete(_: Claim, batch: int) -> None:
+        if batch == 1:
+            assert read.wait(30)
+            if others:
+                app.store.client.delete(COLLECTION, [THIRD[7]], wait=True)
+
+    operation = SetPayload(object=COLLECTION, spec=spec())
+    assert drive(operation, app.ctx, before_advance=delete).left == 0
+    assert app.ctx.ledger.totals(operation.id).changed == 600 - others
+    assert bool(set(counted) & set(THIRD)) is others
+    assert set(counted) >= set(SECOND), "nothing is known of others before our own first write"
 
 
 def test_what_was_read_long_ago_is_read_again(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
