@@ -34,7 +34,7 @@ class Client:
         self.updates += 1
         if self.full:
             raise UnexpectedResponse(500, "Internal Server Error", FULL, httpx.Headers())
-        return [SimpleNamespace(status=models.UpdateStatus.COMPLETED) for _ in operations]
+        return [models.UpdateResult(operation_id=1, status=models.UpdateStatus.COMPLETED) for _ in operations]
 
     def get_collection(self, name: str) -> Any:
         status, optimizer = self.states.pop(0) if len(self.states) > 1 else self.states[0]
